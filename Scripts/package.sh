@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes a .deb and a tarball from a program that is built: Scripts/package.sh PROGRAM FOLDER
+# Makes a .deb and a tarball from a built program: Scripts/package.sh PROGRAM FOLDER
 #
 # Both hold the program, the default model, CLIP's vocabulary, the manual page, completions, documents and the files of
 # deploy/. The .deb also has the systemd units, their settings in /etc/tessera and the account that they
@@ -43,7 +43,7 @@ stage "$root" /usr
 install -d "$root/usr/lib/tessera" "$root/usr/lib/systemd/system" "$root/usr/lib/sysusers.d" "$root/etc/tessera" "$root/DEBIAN"
 mv "$root/usr/bin/tessera" "$root/usr/Models" "$root/usr/lib/tessera/"
 ln -s ../lib/tessera/tessera "$root/usr/bin/tessera"
-# The units and their settings name what make install puts below /usr/local.
+# The units and their settings refer to files that make install puts below /usr/local.
 systemd=$root/usr/share/doc/tessera/systemd
 sed -i 's#/usr/local/Models#/usr/lib/tessera/Models#g; s#/usr/local#/usr#g' "$systemd"/*
 install -m 644 -t "$root/usr/lib/systemd/system" "$systemd"/*.service

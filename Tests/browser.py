@@ -12,7 +12,7 @@ KEYS = {"Enter": (13, "\r"), "Tab": (9, ""), "Escape": (27, ""), "ArrowUp": (38,
 
 
 class Browser:
-    """One tab. What its console says of errors is kept in `errors`."""
+    """One tab. Console errors are kept in `errors`."""
 
     def __init__(self, program="chromium"):
         self.profile = tempfile.TemporaryDirectory()
@@ -20,7 +20,7 @@ class Browser:
         self.read, to_write = os.pipe()
 
         def pipes():
-            # Chromium reads commands from 3 and writes answers to 4.
+            # Chromium reads commands from file descriptor 3 and writes answers to 4.
             first, second = os.dup(to_read), os.dup(to_write)
             os.dup2(first, 3)
             os.dup2(second, 4)
@@ -102,9 +102,9 @@ class Browser:
             try:
                 value = self.js(expression)
             except AssertionError:
-                # The page is being loaded.
+                # The page is still loading.
                 value = None
-            # An element has no value of its own.
+            # A DOM element comes back as an empty object.
             if value or value == {}:
                 return value
             time.sleep(0.05)

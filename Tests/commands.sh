@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs the tests of the built program in three processes at once: mostly they wait for other processes.
+# Runs the tests of the built program in three processes at once, since they mostly wait for other processes.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 tests=.build/release/tesseraPackageTests.xctest
-# Those that compute most, and those of single commands. The others share networks, so they run one after the other.
+# Tests that compute most, and tests of single commands. The others share networks, so they run one after another.
 pictures='TesseraTests\.(PictureTests|RefineTests|RefineFixtureTests|FixtureRunTests|PromptTests|ModelKindCommandTests|ComposedTests|RepeatCommandTests|SeriesCommandTests|MaskTests|FaultTests)/'
 commands='TesseraTests\.(ServeTests|CommandTests|GuidedTests|LanguageCommandTests|HabitTests|HostileCommandTests|OutputFormatTests|HostilePeerTests)/'
 logs=$(mktemp -d)

@@ -45,7 +45,7 @@ def units():
             words = shlex.split(start)
             assert words[0] == INSTALLED, words
             check(os.path.basename(path), words[1:])
-            # The program and its manual need not be installed here.
+            # Neither the program nor its manual needs to be installed here.
             text = re.sub(r"^Documentation=.*\n", "", text.replace(INSTALLED, "/bin/true"), flags=re.M)
             open(f"{folder}/{os.path.basename(path)}", "w").write(text)
             names.append(os.path.basename(path).replace("@.", "@1."))
@@ -68,7 +68,7 @@ def manifests():
                 words = container.get("args", container.get("command", []))
                 if "command" not in container:
                     check(place, words)
-                # Commands of a shell script, each on one line.
+                # Commands in a shell script, one per line.
                 for line in re.findall(r"\btessera ((?:.*\\\n)*.*)", words[-1]):
                     words = shlex.split(line.replace("\\\n", " ").split(";")[0])
                     if any(word.startswith("--") for word in words):

@@ -88,7 +88,7 @@ def cases():
         yield "tiles-phases", "vista", "--size 1048x1032 --steps 1 --ladder auto --save-phases {dir}/phases"
 
 
-# Interrupted after a step and resumed.
+# Interrupted after a step, then resumed.
 RESUMED = {
     "resume": ("sd15", "--size 192x128 --steps 20 --seed 5"),
     "resume-multistep": ("sd21", "--size 192x128 --steps 20 --scheduler dpmpp_2m"),

@@ -25,7 +25,7 @@ for number in range(port - 50, port + 51):
         pass
 left = megabytes << 20
 while heard and left > 0:
-    # What a connection took before it was closed is not known here, so a piece counts when it is tried.
+    # How much a connection accepted before it was closed is not known here, so a piece counts as soon as it is tried.
     try:
         with connected(port) as s:
             while left > 0:

@@ -20,14 +20,14 @@ def main(folder):
     models = [model.id for model in client.models.list()]
     assert len(models) == 1 and client.models.retrieve(models[0]).id == models[0]
 
-    # Two pictures of the foreign model's name, with a field that Tessera does not know.
+    # Two pictures with another provider's model name, and a field that Tessera does not know.
     answer = client.images.generate(model="dall-e-3", prompt="a cat", n=2, size="128x192",
                                     quality="low", extra_body={"moderation": "low", "colour": 1})
     pictures = [base64.b64decode(item.b64_json) for item in answer.data]
     assert len(pictures) == 2 and all(map(is_png, pictures)) and pictures[0] != pictures[1]
     assert answer.created > 1.7e9 and answer.usage.total_tokens == 0
 
-    # The job of the API's own clients gives the same bytes.
+    # The same job with the API's own settings gives the same bytes.
     job = service.ok("GET", "/api/v1/jobs?limit=1")["jobs"][0]
     settings = job["request"]["settings"]
     assert settings["size"] == "128x192" and job["request"]["preset"] == "draft"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# OpenAI's own client against `tessera serve`. It is installed into .build/openai from PyPI.
+# OpenAI's own client against `tessera serve`. The client is installed into .build/openai from PyPI.
 set -eu
 cd "$(dirname "$0")/.."
 python=.build/openai/bin/python

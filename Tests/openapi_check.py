@@ -9,10 +9,10 @@ from serve import Service  # reads PROGRAM and MODEL
 
 
 def main(folder):
-    # Jobs stay small, and no limit on the rate hides the other answers.
+    # Jobs stay small, and no rate limit hides the other answers.
     service = Service(folder, "--max-pixels", "65536", "--max-steps", "4",
                       "--max-evaluations", "200", "--max-requests-per-second", "100000")
-    # Something to find.
+    # A finished job to find.
     service.wait(service.submit(settings={"size": "64x64", "steps": 1})["id"], "done")
     base = f"http://127.0.0.1:{service.port}"
     checks = ("not_a_server_error,status_code_conformance,content_type_conformance,"
@@ -21,7 +21,7 @@ def main(folder):
         [os.path.join(os.path.dirname(sys.executable), "schemathesis"), "run",
          f"{base}/api/v1/openapi.json", "--checks", checks, "--max-examples", sys.argv[3],
          "--seed", "1", "--suppress-health-check", "all", "--request-timeout", "30",
-         # Streams of events do not end.
+         # Event streams never end.
          "--exclude-path", "/api/v1/events"]).returncode
     assert service.process.poll() is None, service.errors()
     service.stop()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the .deb in a Debian of its own, which has no Swift, and unpacks the tarball there; renders with both:
+# Installs the .deb in a separate Debian without Swift, unpacks the tarball there, and renders with both:
 # Tests/package_trial.sh [FOLDER]. Needs root, debootstrap and a network.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -23,7 +23,7 @@ def flow_submit(folder):
     service = Service(folder)
     browser = opened(service)
     browser.until("document.querySelector('#status').textContent === 'Ready'")
-    # What is missing is said once, by the page itself.
+    # A missing field is reported once, by the page itself.
     browser.click("#compose [type=submit]")
     browser.until("document.querySelector('#compose-error').textContent === 'Prompt: it is missing.'")
     assert browser.js("document.activeElement.name") == "prompt"
@@ -31,7 +31,7 @@ def flow_submit(folder):
     browser.type("[name=width]", "128")
     browser.type("[name=height]", "192")
     browser.until("document.querySelector('#price').textContent.includes('UNet calls')")
-    # What each preset would cost, beside its name.
+    # What each preset would cost, next to its name.
     browser.until("[...document.querySelectorAll('#presets small')].every(e => /^[\\d,]+ calls$/.test(e.textContent))")
     costs = texts(browser, "#presets small")
     assert len(costs) > 3 and len(set(costs)) > 1, costs
@@ -47,11 +47,11 @@ def flow_submit(folder):
     job = service.ok("GET", "/api/v1/jobs")["jobs"][0]
     assert job["request"]["prompt"] == "a lake at sunset" and (job["width"], job["height"]) == (128, 192)
     assert job["request"]["settings"]["steps"] == 3 and job["request"]["settings"]["seed"] == 7, job
-    # Now it is known how long a picture takes.
+    # By now it is known how long a picture takes.
     browser.until("[...document.querySelectorAll('#presets small')].every(e => /^[\\d,]+ calls\\n\\d+ /.test(e.textContent))")
     shot(browser, "submitted")
 
-    # By keyboard: the picture opens, zooms, and gives the focus back.
+    # By keyboard: the picture opens, zooms, and returns the focus.
     browser.js("document.querySelector('#gallery .shot').focus()")
     browser.press("Enter")
     browser.until("document.querySelector('#viewer').open && document.querySelector('.tools output').value.endsWith('%')")
@@ -81,7 +81,7 @@ def flow_queue(folder):
     running = service.submit(settings=LONG, prompt="a long one")["id"]
     ids = {name: service.submit(prompt=name)["id"] for name in "ABC"}
     browser.until("document.querySelectorAll('#queue li').length === 3")
-    # With the workers the panel above has its height.
+    # With the workers shown, the panel above has its final height.
     browser.until("document.querySelector('.running progress').value > 0 && document.querySelector('.workers li')")
     assert order(browser) == ["A", "B", "C"]
     shot(browser, "queue")
@@ -105,7 +105,7 @@ def flow_queue(folder):
     service.ok("POST", f"/api/v1/jobs/{ids['B']}/move", {"before": running}, status=409)
     service.ok("POST", f"/api/v1/jobs/{ids['B']}/move", {"after": None}, status=422)
 
-    # A priority goes before places, also while others render; a running job has one, too.
+    # Priority comes before position, also while others render; a running job has a priority, too.
     choose(browser, f"[data-id='{ids['C']}'] .priority", 10)
     browser.until("document.querySelector('#queue .what p').textContent === 'C'")
     assert service.ok("GET", f"/api/v1/jobs/{ids['C']}")["priority"] == 10
@@ -128,7 +128,7 @@ def flow_queue(folder):
     browser.until(f"document.querySelector(`#running [data-id='{running}']`)")
     for name in "BC":
         service.ok("POST", f"/api/v1/jobs/{ids[name]}/resume")
-    # The rows stand still when one is clicked.
+    # Wait until the rows stand still before clicking one.
     browser.until("!document.querySelector('#queue .tag')")
     browser.click(f"[data-id='{ids['A']}'] .danger")
     browser.until("document.querySelectorAll('#queue li').length === 2")
@@ -156,22 +156,22 @@ def flow_running(folder):
     })()"""
     browser.until(drawn % ("", 100))
     browser.until(drawn % (".over", 2))
-    # In its last phase it has windows.
+    # Its last phase has windows.
     found = lambda kind, data: kind == "views" and data["windows"]  # noqa: E731
     kinds, views = watch(service, f"/api/v1/jobs/{id}/events?views=true", found)
     assert views["width"] == 32 and all(len(v) == 6 for v in views["windows"]) and views["job"] == id, views
     assert views["estimate"] > 0 and kinds[:2] == ["state", "workers"], (kinds, views)
-    # Only those who ask for views get them, however long they watch.
+    # Only clients that ask for views get them, however long they watch.
     kinds, _ = watch(service, "/api/v1/events", lambda kind, data: kind == "progress" and data["step"] > 20)
     assert "progress" in kinds and not {"views", "workers"} & set(kinds), kinds
     service.ok("GET", "/api/v1/events?views=maybe", status=400)
     shot(browser, "running")
-    # The page asks for no views: they come to it.
+    # The page does not request views: they are pushed to it.
     asked = browser.js("performance.getEntriesByType('resource').map(e => e.name)")
     assert not [name for name in asked if name.endswith(("/views", "/workers"))], asked
     browser.click(".toggle input")
     browser.until("document.querySelector('.over').hidden")
-    # A job that goes on shows what there was before.
+    # A resumed job shows what was there before.
     service.ok("POST", f"/api/v1/jobs/{id}/pause")
     service.wait(id, "paused")
     service.ok("POST", f"/api/v1/jobs/{id}/resume")
@@ -219,7 +219,7 @@ def flow_again(folder):
     browser.drop("#drop", photo)
     browser.until("!document.querySelector('#init-shown').hidden && document.querySelector('#init-shown img').complete")
     shot(browser, "dropped")
-    # The shape of the picture, as large as was asked for.
+    # The form takes the picture's aspect ratio, at the size that was set before.
     assert browser.js("document.querySelector('[name=width]').value === document.querySelector('[name=height]').value")
     browser.click("#advanced summary")
     browser.type("[name=steps]", "2")
@@ -249,8 +249,8 @@ def flow_names(folder):
     tree = browser.send("Accessibility.getFullAXTree")["nodes"]
     names = {node["name"]["value"] for node in tree if not node["ignored"] and node.get("name", {}).get("value")}
     assert {"Width", "Height", "Prompt", "Render", "Open: a finished one", "Priority of a waiting one",
-            "The picture as it is so far"} <= names, sorted(names)
-    # What has no place in the order of the keyboard is hidden from it, or not a control.
+            "Preview of the picture"} <= names, sorted(names)
+    # What is outside the tab order is hidden from screen readers, or is not a control.
     lost = browser.js("""[...document.querySelectorAll("button, select, input, textarea, a[href]")]
         .filter(e => e.tabIndex < 0 && e.ariaHidden !== "true").map(e => e.outerHTML.slice(0, 80))""")
     assert lost == [], lost
@@ -319,7 +319,7 @@ def flow_token(folder):
     browser.until("document.querySelector('#sign-in').open")
     browser.type("#sign-in input", "wrong")
     browser.press("Enter")
-    browser.until("document.querySelector('#sign-in .error').textContent.includes('not valid')")
+    browser.until("document.querySelector('#sign-in .error').textContent.includes('invalid')")
     shot(browser, "token")
     browser.type("#sign-in input", token)
     browser.press("Enter")
@@ -367,7 +367,7 @@ def flow_phone(folder):
         assert browser.js("document.documentElement.scrollWidth") == 390
         light = browser.js("Math.max(...getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).map(Number))")
         assert light < 60 if dark else light > 200, light
-        # Nothing is cut off at the side of its box, either.
+        # Nothing overflows the side of its box, either.
         cut = browser.js("""[...document.querySelectorAll("#compose *, .flow *")].filter(e => e.scrollWidth > e.clientWidth + 1
             && getComputedStyle(e).overflowX === "visible" && e.clientWidth > 1).map(e => e.outerHTML.slice(0, 80))""")
         assert cut == [], cut

@@ -64,7 +64,7 @@ def jpegs():
         yield f"{name}.jpg", data, rgb_of(data)
     data = saved(grey, "JPEG", quality=90)
     yield "grey.jpg", data, rgb_of(data)
-    # A grey picture under a profile of RGB, as cameras write them.
+    # A grey picture with an RGB profile, as cameras write them.
     data = saved(grey, "JPEG", quality=95, icc_profile=profile(b"RGB ", 1.8, P3))
     yield "icc-grey-rgb.jpg", data, converted(three(np.asarray(decoded_by_pillow(data))[..., None] / 255),
                                               lambda x: x ** (461 / 256), P3)
@@ -239,7 +239,7 @@ def tiffs():
            converted(any_rgb / 65535, lambda x: x ** (461 / 256), P3))
     turned = tiff(np.rot90(rgb, 1), RGB, 8, more=[(274, (3, 1, struct.pack("<H", 6)))])
     yield "exif6.tif", turned, rgb / 255
-    # Other programs' compressions, by libtiff.
+    # Compressions used by other programs, by libtiff.
     waves = smooth(3, 21)
     for name in ("tiff_lzw", "packbits", "tiff_adobe_deflate", "zstd", "lzma"):
         yield f"rgb8-{name}.tif", saved(picture(waves), "TIFF", compression=name), waves / 255

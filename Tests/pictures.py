@@ -191,14 +191,14 @@ def pictures():
     deep = {
         "linear": ([gama(1.0)], converted(v, lambda x: x, None)),
         "gamma1.8": ([gama(1 / 1.8)], converted(v, lambda x: x ** (1 / 0.55556), None)),
-        # What most programs write beside sRGB.
+        # What most programs write in addition to sRGB.
         "gamma2.2": ([gama(1 / 2.2)], v),
         "srgb-primaries": ([gama(1 / 2.2), chrm(SRGB)], v),
-        # sRGB counts more than a power and primaries.
+        # sRGB takes precedence over gamma and primaries.
         "srgb": ([(b"sRGB", b"\0"), gama(1.0), chrm(P3)], v),
         "adobe-primaries": ([gama(1 / 2.2), chrm(ADOBE)], converted(v, decoded, ADOBE)),
         "linear-p3": ([gama(1.0), chrm(P3)], converted(v, lambda x: x, P3)),
-        # A profile counts most.
+        # A profile takes precedence over both.
         "icc-adobe": ([iccp(profile(b"RGB ", 563 / 256, ADOBE)), gama(1.0)],
                       converted(v, lambda x: x ** (563 / 256), ADOBE)),
         "icc-p3": ([iccp(profile(b"RGB ", 1.8, P3))], converted(v, lambda x: x ** (461 / 256), P3)),
@@ -239,7 +239,7 @@ def turned():
     shown = upright / 255
     for value, store in STORED.items():
         stored = store(upright)
-        # Pillow's own view of the same thing.
+        # Pillow's own view of the same orientation.
         names = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270",
                  7: "TRANSVERSE", 8: "ROTATE_90"}
         image = Image.fromarray(np.ascontiguousarray(stored.astype(np.uint8)))
@@ -258,7 +258,7 @@ def turned():
     yield "exif7-after", png(STORED[7](upright), 2, 8, after=[(b"eXIf", exif(7, "<"))]), shown
     yield "exif5-long", png(STORED[5](upright), 2, 8, chunks=[(b"eXIf", exif(5, kind=4))]), shown
     yield "exif6-prefix", png(STORED[6](upright), 2, 8, chunks=[(b"eXIf", b"Exif\0\0" + exif(6))]), shown
-    # Damaged, or of no use: as it is stored.
+    # Damaged or useless: the picture is shown as it is stored.
     for name, data in {
         "empty": b"", "short": exif(6)[:7], "cut": exif(6)[:30], "magic": exif(6, magic=43), "zero": exif(0),
         "nine": exif(9), "bytes": exif(6, kind=1), "two": exif(6, count=2), "offset": exif(6, offset=0xFFFFFFF0),
@@ -321,11 +321,11 @@ def coded():
     for name, (codes, curve, primaries, white) in kinds.items():
         yield f"cicp-{name}", png(rgb, 2, 16, chunks=[cicp(*codes)]), converted(v, curve, primaries, white)
     yield "cicp-srgb", png(rgb, 2, 16, chunks=[cicp(1, 13, 0, 1)]), v
-    # What is no brighter than the reference white is the sRGB picture that it was made from.
+    # Whatever is no brighter than reference white is the sRGB picture that it was made from.
     matrix = np.linalg.inv(to_d50(BT2020, D65)) @ to_d50(SRGB, D65)
     stored = np.rint(to_pq(np.maximum(decoded(v) @ matrix.T, 0)) * 65535).astype(int)
     yield "cicp-pq-of-srgb", png(stored, 2, 16, chunks=[cicp(9, 16, 0, 1)]), v
-    # Video's range of 8 and 16 bits.
+    # Narrow (video) range of 8 and 16 bits.
     for bits, values in ((8, rgb8), (16, rgb)):
         step = 2 ** (bits - 8)
         signal = np.clip((values - 16 * step) / (219 * step), 0, 1)
@@ -341,13 +341,13 @@ def coded():
     yield ("cicp-p3-palette", png(indices, 3, 8, chunks=[
         cicp(12, 13, 0, 1), (b"PLTE", colours.astype(np.uint8).tobytes())]),
         converted(colours[indices[..., 0]] / 255, decoded, P3))
-    # It counts more than all others (PNG, third edition, 4.3).
+    # cICP takes precedence over all other chunks (PNG, third edition, 4.3).
     shown = converted(v, decoded, P3)
     others = {"srgb": [(b"sRGB", b"\0")], "gama": [gama(1.0), chrm(ADOBE)],
               "iccp": [iccp(profile(b"RGB ", 563 / 256, ADOBE)), gama(1.0)]}
     for name, chunks in others.items():
         yield f"cicp-before-{name}", png(rgb, 2, 16, chunks=chunks + [cicp(12, 13, 0, 1)]), shown
-    # What cannot be used, does not know, is damaged or comes too late gives way to them.
+    # A cICP chunk that is unusable, unspecified, damaged or too late yields to the others.
     linear = converted(v, lambda x: x, None)
     for name, chunk in {"primaries": cicp(99, 13, 0, 1), "curve": cicp(1, 17, 0, 1), "matrix": cicp(9, 16, 9, 1),
                         "unspecified": cicp(2, 2, 0, 1), "short": cicp(9, 16, 0), "range": cicp(9, 16, 0, 2)}.items():

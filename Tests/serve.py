@@ -28,13 +28,13 @@ class Service:
 
     def __init__(self, folder, *flags, listen="127.0.0.1:0", authority=None):
         self.folder, self.flags, self.listen = folder, flags, listen
-        # Sent with every request; and the address that they come from.
+        # Headers sent with every request, and the source address of requests.
         self.headers, self.source = {}, None
         self.tls = ssl.create_default_context(cafile=authority) if authority else None
         self.start()
 
     def start(self):
-        # A flow that fails must not leave it running: whoever reads our output would wait for it, too.
+        # A flow that fails must not leave the service running: whoever reads our output would wait for it, too.
         atexit.unregister(self.kill)
         atexit.register(self.kill)
         self.log = open(f"{self.folder}/log", "a+")
@@ -148,7 +148,7 @@ def flow_render(folder):
     assert picture == rendered(folder, SMALL), "not the bytes of tessera render"
     assert not os.path.exists(f"{folder}/data/jobs/{job['id']}/state"), "the state was kept"
 
-    # A seed that nobody gave is chosen, and recorded.
+    # A seed that nobody gave is chosen and recorded.
     first, second = (service.submit(settings={"size": "128x128", "steps": 1}) for _ in "ab")
     seeds = {j["request"]["settings"]["seed"] for j in (first, second)}
     assert len(seeds) == 2
@@ -174,7 +174,7 @@ def flow_render(folder):
     metrics = service.ok("GET", "/metrics").decode()
     assert 'tessera_jobs{state="done"} 3.0' in metrics, metrics
     assert 'tessera_renders_total{result="done"} 3.0' in metrics
-    # The dashboard shows nothing that does not exist.
+    # The dashboard shows no metric that does not exist.
     board = open(f"{FIXTURES}/../../deploy/grafana/tessera-serve.json").read()
     shown = set(re.findall(r"tessera_\w+", board))
     assert len(shown) > 10 and shown <= set(re.findall(r"tessera_\w+", metrics)), shown
@@ -277,7 +277,7 @@ def flow_refusals(folder):
     refused(422, "steps", {"prompt": "a", "settings": {"size": "128x128", "steps": 500}})
     refused(422, "model", {"prompt": "a", "model": "../../etc/passwd"})
     refused(422, "NUL", {"prompt": "a\0b"})
-    # What the picture's file cannot hold, and numbers and sizes that would be read as others.
+    # Values that the picture's file cannot hold, and numbers and sizes that would be read as different ones.
     small = {"size": "64x64", "steps": 1}
     refused(422, "bitDepth", {"prompt": "a", "format": "jpeg", "bitDepth": 16, "settings": small})
     refused(422, "seed", {"prompt": "a", "settings": small | {"seed": (1 << 53) + 1}})
@@ -301,7 +301,7 @@ def flow_refusals(folder):
     for path in ["/api/v1/jobs/../../../etc/passwd", "/api/v1/jobs/..%2f..%2fjobs.sqlite/picture",
                  "/etc/passwd", "/api/v1/jobs/%00/picture"]:
         refused(404, "error", None, path=path, method="GET")
-    # A path that exists says which methods it has; OPTIONS is answered.
+    # A path that exists says which methods it supports; OPTIONS is answered.
     for method, path, allow in [("DELETE", "/api/v1/jobs", "GET, POST, OPTIONS"),
                                 ("GET", "/api/v1/plan", "POST, OPTIONS"),
                                 ("TRACE", "/metrics", "GET, OPTIONS"),
@@ -322,7 +322,7 @@ def flow_refusals(folder):
     # Another user's queue is not full.
     jobs.append(service.submit(settings=long, headers={"Tessera-User": "ben"})["id"])
 
-    # A client that never finishes its request holds nothing up.
+    # A client that never finishes its request holds up nobody.
     slow = socket.create_connection(("127.0.0.1", service.port))
     slow.sendall(b"POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
     streams = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(300)]
@@ -347,7 +347,7 @@ def flow_many(folder):
 
     def client(user):
         for n in range(each):
-            # The answer may be lost with the service: the same key is sent until there is one.
+            # The answer may be lost with the service, so the same key is sent until there is one.
             while True:
                 try:
                     job = service.call(

@@ -72,7 +72,7 @@ def flow_txt2img(folder):
     assert job["request"]["settings"]["method"] == "refine"
     info = json.loads(large["info"])
     assert info["seed"] == int(job["request"]["settings"]["seed"]) and info["batch_size"] == 1
-    # What nobody asked for is what was used.
+    # Settings that were not requested are reported as they were used.
     assert f"Sampler: {info['sampler_name']}," in info["infotexts"][0] and info["sampler_name"], info
     assert f"CFG scale: {info['cfg_scale']:g}," in info["infotexts"][0], info
 
@@ -179,13 +179,13 @@ def flow_session(folder):
         time.sleep(0.05)
         told = service.ok("GET", "/sdapi/v1/progress?skip_current_image=false")
     picture = base64.b64decode(told["current_image"])
-    # As many pixels as the phase's latent has.
+    # As many pixels as the phase's latent.
     assert size(picture) in ((16, 16), (32, 32)) and len(picture) > 100, size(picture)
     while service.ok("GET", "/sdapi/v1/progress")["current_image"] == told["current_image"]:
         assert time.time() < deadline, "the picture does not change"
         time.sleep(0.05)
     assert service.ok("GET", "/sdapi/v1/progress?skip_current_image=true")["current_image"] is None
-    # Another user's requests are another's.
+    # One user's requests are not another's.
     assert service.ok("GET", "/sdapi/v1/progress", headers=ben)["current_image"] is None
     assert service.ok("GET", "/sdapi/v1/progress", headers=ben)["progress"] == 0
     assert service.ok("POST", "/sdapi/v1/interrupt", headers=ben) == {}

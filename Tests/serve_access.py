@@ -24,7 +24,7 @@ def flow_tokens(folder):
     assert len(listed.splitlines()) == 4 and "laptop" in listed
     assert not any(token in listed for token in (ann, reader, admin, brief))
 
-    # A stream ends with its token.
+    # A stream ends when its token is revoked.
     passing = service.tokens("new", "--user", "eve")
     stream = service.connection()
     stream.request("GET", "/api/v1/events", headers=bearer(passing))
@@ -45,7 +45,7 @@ def flow_tokens(folder):
     service.refused(401, "token", "GET", "/metrics")
     assert service.ok("GET", "/healthz") and service.ok("GET", "/readyz")
 
-    # Her own jobs, and no others.
+    # A user sees her own jobs, and no others.
     service.headers = bearer(ann)
     job = service.submit()
     assert job["user"] == "ann"
@@ -80,7 +80,7 @@ def flow_tokens(folder):
     for one in (local, job["id"], other["id"]):
         service.wait(one, "done")
 
-    # Events of her own jobs, and of no others.
+    # She gets events for her own jobs, and for no others.
     stream = service.connection()
     stream.request("GET", "/api/v1/events", headers=bearer(ann))
     lines = stream.getresponse()
@@ -140,7 +140,7 @@ def flow_network(folder):
     job = service.submit()["id"]
     service.wait(job, "done")
     assert service.ok("GET", f"/api/v1/jobs/{job}/picture").startswith(b"\x89PNG")
-    # Links are those that the client can follow, also without its token.
+    # The client can follow links, even without its token.
     body = {"prompt": "a", "size": "64x64", "response_format": "url", "quality": "low"}
     url = service.ok("POST", "/v1/images/generations", body)["data"][0]["url"]
     assert url.startswith(f"https://127.0.0.1:{service.port}/"), url
@@ -148,7 +148,7 @@ def flow_network(folder):
     path = "/" + url.split("/", 3)[3]
     assert service.ok("GET", path).startswith(b"\x89PNG")
     service.ok("GET", path[:-1] + ("0" if path[-1] != "0" else "1"), status=404)
-    # A job's id alone, which logs and lists have, is no link.
+    # A job's ID alone, which is in logs and lists, is not a link.
     service.ok("GET", f"/v1/pictures/{job}", status=404)
 
     # The commands check the certificate, and send no token without encryption.
@@ -182,7 +182,7 @@ def flow_proxy(folder):
     answer = service.ok("POST", "/v1/images/generations", body)
     assert answer["data"][0]["url"].startswith("https://studio.example/"), answer
 
-    # Clients without a token are told apart by what the proxy says.
+    # Clients without a token are told apart by the address that the proxy reports.
     def status(client):
         return service.call("GET", "/healthz", headers={"X-Forwarded-For": f"9.9.9.9, {client}"})
     statuses = [status("10.0.0.1")[0] for _ in range(40)]
@@ -232,7 +232,7 @@ def flow_quotas(folder):
 
     first = service.submit(settings=long)["id"]
     refused(429, "queued-pixels-per-user", 100000, 2 * 65536, settings=long)
-    # A picture that alone is too large will always be.
+    # A picture that is too large by itself will always be too large.
     refused(422, "queued-pixels-per-user", 100000, 65536 + 512 * 512,
             settings=long | {"size": "512x512"})
     other = service.submit(settings=long, headers={"Tessera-User": "ben"})["id"]

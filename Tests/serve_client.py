@@ -56,7 +56,7 @@ def flow_commands(folder):
     expected = rendered(folder, SMALL)
     assert shell.run("fetch", job) == "out.png"
     assert open(shell.path("out.png"), "rb").read() == expected, "not the bytes of tessera render"
-    # A taken name is not replaced; a name that is given is, and the command says so.
+    # An existing file is not replaced by default; if its name is given, it is, and the command says so.
     open(shell.path("out.png"), "w").write("mine")
     assert shell.run("fetch", job) == "out-2.png"
     assert open(shell.path("out.png")).read() == "mine"
@@ -75,12 +75,12 @@ def flow_commands(folder):
     assert shell.run("jobs", "--state", "failed") == ""
     assert json.loads(shell.run("jobs", "--json"))["jobs"][0]["id"] == job
 
-    # In one call, with a format.
+    # In one command, with a format.
     path = shell.run("submit", "--prompt", "a cat", *PICTURE, "--wait", "--output", "new.webp")
     assert path == "new.webp" and open(shell.path(path), "rb").read(4) == b"RIFF"
     result = json.loads(shell.run("submit", "--prompt", "a cat", *PICTURE, "--wait", "--json"))
     assert result["state"] == "done" and open(result["picture"], "rb").read() == expected
-    # A picture to start from is sent.
+    # An init image is sent along.
     photo = f"{FIXTURES}/photos/gradient.png"
     photo = photo if os.path.exists(photo) else shell.path("named.png")
     started = shell.run("submit", "--prompt", "a cat", *PICTURE, "--init-image", photo,
@@ -93,7 +93,7 @@ def flow_commands(folder):
 
     long = shell.run("submit", "--prompt", "a cat", *LONG)
     assert shell.run("fetch", long, status=75) == "" and "no picture" in shell.errors
-    # Waiting jobs are paused, moved, given another priority, and deleted once they have ended.
+    # Waiting jobs can be paused, moved, given another priority, and deleted once they have ended.
     service.wait(long, "running")
     first, second = (shell.run("submit", "--prompt", "a cat", *PICTURE) for _ in range(2))
     place = lambda job: service.ok("GET", f"/api/v1/jobs/{job}")["position"]  # noqa: E731
@@ -118,7 +118,7 @@ def flow_commands(folder):
     service.wait(long, "cancelled")
     shell.run("watch", long, status=70)
     assert "was cancelled" in shell.errors
-    # Whoever stops watching does not stop the job.
+    # Stopping to watch a job does not stop the job.
     deadline = time.time() + 60
     while True:
         newest = service.ok("GET", "/api/v1/jobs?limit=1")["jobs"][0]
@@ -136,7 +136,7 @@ def flow_commands(folder):
 
 
 def flow_refusals(folder):
-    """One line each, and a status that says whose turn it is."""
+    """One line each, and a status that says who has to act."""
     service = Service(folder, "--max-pixels", "100000", "--max-jobs-per-user", "1")
     shell = Shell(folder, service)
     shell.run("submit", status=64)
@@ -152,18 +152,18 @@ def flow_refusals(folder):
     shell.run("jobs", "--server", "ftp://x", status=64)
     shell.run("jobs", "--server", "http://studio.example", "--token", "x", status=64)
     assert "encryption" in shell.errors
-    # The queue is full: later.
+    # The queue is full: try again later.
     first = shell.run("submit", "--prompt", "a", *LONG)
     shell.run("submit", "--prompt", "a", *LONG, status=75)
     assert "jobs-per-user" in shell.errors
     shell.run("cancel", first)
-    # Models are named differently there: defaults for files do not count.
+    # The service has its own model names, so local defaults for files do not count.
     shell.environment["TESSERA_MODEL"] = "/none"
     config = shell.path("config/tessera/config.yaml")
     open(config, "w").write("model: /none\nlora: [/none]\nwait: true\n")
     job = shell.run("submit", "--prompt", "a", *PICTURE)
     service.wait(job, "done")
-    # Tokens: from a flag, a variable or the file.
+    # Tokens come from a flag, a variable or the configuration file.
     token = service.tokens("new", "--user", "ann")
     shell.run("jobs", status=77)
     assert "TESSERA_TOKEN" in shell.errors
@@ -176,7 +176,7 @@ def flow_refusals(folder):
     service.stop()
     shell.run("jobs", status=69)
     assert "no service answers" in shell.errors and "refused" in shell.errors, shell.errors
-    # What answers may be something else.
+    # Something else may answer at that address.
     other = socket.create_server(("127.0.0.1", 0))
 
     answers = {"/picture": b"#!/bin/sh", "/api/v1/jobs?": b'{"jobs": [{"id": 5}]}',
@@ -199,7 +199,7 @@ def flow_refusals(folder):
     open(config, "w").write("")
     shell.run("jobs", "--server", f"127.0.0.1:{port}", status=69)
     assert "not tessera serve" in shell.errors, shell.errors
-    # Or it may be damaged: nothing is stored that is no picture, and nothing is passed over.
+    # Or the answer may be damaged: nothing is stored that is not a picture, and no error is ignored.
     hasParts = True
     for words in [["jobs"], ["fetch", "0" * 20, "--output", "false.png"], ["watch", "1" * 20]]:
         shell.run(*words, "--server", f"127.0.0.1:{port}", status=69)

@@ -6,7 +6,7 @@ import time
 
 from serve import FIXTURES, SMALL, Service, rendered, run  # reads PROGRAM and MODEL
 
-# Its steps are the workers': the first phase is the service's own.
+# All of its steps run on the workers; by default, phase 1 runs in the service itself.
 LARGE = {"size": "256x256", "steps": 80, "seed": 3, "global-pass": "workers"}
 
 
@@ -23,7 +23,7 @@ def flow_concurrent(folder):
     picture = service.ok("GET", f"/api/v1/jobs/{small}/picture")
     assert picture == rendered(folder, SMALL | {"global-pass": "workers"}), "not the bytes of one alone"
 
-    # Killed while both run: each goes on from its own step.
+    # Killed while both run: each resumes from its own step.
     other = service.submit(settings=LARGE | {"size": "128x128", "steps": 30})["id"]
     service.wait(other, "running")
     deadline = time.time() + 60
@@ -33,7 +33,7 @@ def flow_concurrent(folder):
         time.sleep(0.01)
     service.kill()
     service.start()
-    # One is paused and cancelled without the other.
+    # One can be paused and cancelled without the other.
     service.wait(large, "running")
     service.ok("POST", f"/api/v1/jobs/{behind}/cancel")
     service.wait(other, "done")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Clients that mean harm: Tests/serve_hostile.py PROGRAM MODEL [FLOW…]
+"""Malicious clients: Tests/serve_hostile.py PROGRAM MODEL [FLOW…]
 
 One service gets them all, must refuse each with a 4xx, and then render a picture as if nothing had been.
 """
@@ -52,7 +52,7 @@ def bodies(service):
         assert " 413 " in raw(service, post(path, JSON | {"Content-Length": size})), path
     picture = {"Content-Type": "image/png", "Content-Length": 1 << 33}
     assert " 413 " in raw(service, post("/api/v1/pictures", picture))
-    # Without a length, in pieces.
+    # Without a length, in chunks.
     endless = post("/api/v1/jobs", JSON | {"Transfer-Encoding": "chunked"})
     piece = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
     assert " 413 " in raw(service, endless + 40 * piece)
@@ -61,7 +61,7 @@ def bodies(service):
     raw(service, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + os.urandom(500))
     raw(service, b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
     raw(service, b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"A: b\r\n" * 10_000 + b"\r\n")
-    # Bodies that end early, by their length or without one: the client's doing.
+    # Bodies that end early, with a length or without one: the client's fault.
     for path, kind in [("/api/v1/jobs", "application/json"), ("/api/v1/pictures", "image/png"),
                        ("/v1/images/edits", "multipart/form-data; boundary=b"),
                        ("/v1/images/generations", "application/json"),
@@ -71,7 +71,7 @@ def bodies(service):
                 connection.sendall(post(path, {"Content-Type": kind} | length) + b"3\r\n{\"p\r\n")
                 connection.shutdown(socket.SHUT_WR)
                 connection.recv(4096)
-            # And those that are reset.
+            # And connections that are reset.
             with socket.create_connection(("127.0.0.1", service.port), timeout=5) as connection:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 connection.sendall(post(path, {"Content-Type": kind} | length) + b"3\r\n{\"p\r\n")
@@ -86,7 +86,7 @@ def bodies(service):
                                                      "Content-Length": 1000}) + b"x")
         slow.append(connection)
     assert service.ok("GET", "/healthz")
-    # Those that wait for a body with pictures take all of their turns, and no others.
+    # Uploads that are never finished use up the turns for uploads, and no others.
     service.refused(429, "uploads", "POST", "/api/v1/pictures", b"x", {"Content-Type": "image/png"})
     service.ok("GET", "/api/v1/jobs")
     for connection in slow:
@@ -116,7 +116,7 @@ def bombs(service):
     """Pictures that are small as files and huge as pictures, or that lie."""
     before = memory(service)
     rows = zlib.compressobj(9)
-    # 20,000 x 20,000 pixels, black: 1.2 GB from 1.2 MB.
+    # 20,000 x 20,000 black pixels: 1.2 GB from 1.2 MB.
     black = rows.compress(b"\0" * (1 << 20))
     for _ in range(100):
         black += rows.compress(b"\0" * (12 << 20))
@@ -133,7 +133,7 @@ def bombs(service):
                                         {"Content-Type": "image/png"})
         assert found in (201, 422) and status in (found, None), (found, answer, picture[:40])
         if found == 201:
-            # What its pixels are is found out when it is used: that job alone fails.
+            # Its pixels are only read when it is used, and then that job alone fails.
             job = {"prompt": "a", "initImage": answer["id"],
                    "settings": {"size": "64x64", "steps": 1}}
             found, _, job = service.call("POST", "/api/v1/jobs", job)

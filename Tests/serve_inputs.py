@@ -18,7 +18,7 @@ def flow_pictures(folder):
         again = service.ok("POST", "/api/v1/pictures", data, status=201, headers=PNG)
         assert stored == again and stored["width"] == 128, stored
         ids[name] = stored["id"]
-        # The file's name is in the picture's text.
+        # The file's name is recorded in the picture's text.
         shutil.copy(f"{FIXTURES}/inpaint/{name}.png", f"{folder}/{stored['id']}")
     assert sorted(os.listdir(f"{folder}/data/inputs")) == sorted(ids.values())
 
@@ -74,13 +74,13 @@ def flow_loras(folder):
     half = picture(loras=[{"name": "style", "weight": 0.5}])
     path = f"{folder}/loras/style.safetensors"
     assert half == rendered(folder, SMALL, "a cat", f"--lora={path}:0.5") and half != plain
-    # The next job is without it again.
+    # The next job is rendered without it.
     assert picture() == plain
     tagged = {"settings": SMALL | {"prompt-syntax": "a1111"}}
     prompt = "a cat <lora:style:0.5>"
     assert picture(prompt=prompt, **tagged) == rendered(
         folder, tagged["settings"], prompt, f"--lora-dir={folder}/loras")
-    # A file that is away when a job begins may come back: the job waits, and others go on.
+    # A file that is missing when a job begins may come back: the job waits, and others continue.
     first = service.submit(settings={"size": "256x256", "steps": 400, "seed": 3})["id"]
     service.wait(first, "running")
     held = service.submit(loras=[{"name": "style", "weight": 0.5}])["id"]

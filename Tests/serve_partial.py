@@ -7,7 +7,7 @@ import struct
 
 from serve import Service, rendered, run  # reads PROGRAM and MODEL
 
-# Two phases and more.
+# Two or more phases.
 SETTINGS = {"size": "256x256", "steps": 4, "seed": 3, "method": "demofusion"}
 
 

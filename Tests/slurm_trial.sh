@@ -60,7 +60,7 @@ export TESSERA=$tessera TESSERA_HOST=127.0.0.1 XDG_STATE_HOME=$place/jobs
 cd "$place"
 umask 022
 
-# Nodes load what the coordinator loads, whichever way its flags are written.
+# Nodes load what the coordinator loads, however its flags are written.
 "$tessera" render "${picture[@]}" --output "$place/alone.png" 2>/dev/null
 timeout 120 sbatch --wait --nodes 1 --output "$place/job.log" "$script" \
     "${picture[@]}" --output "$place/job.png" || { cat "$place/job.log" "$place/slurmctld.log"; exit 1; }
@@ -68,7 +68,7 @@ cat "$place/job.log"
 cmp "$place/alone.png" "$place/job.png"
 [ "$(stat -c %a "$place/job.png")" = 644 ] || { echo "the picture's mode is not that of the umask"; exit 1; }
 
-# Workers that are all refused end the job.
+# If all workers are refused, the job ends.
 cat >"$place/other" <<SCRIPT
 #!/bin/sh
 [ "\$1" = worker ] && set -- "\$@" --lora "$lora:0.25"

@@ -43,7 +43,7 @@ class Soak:
         self.endpoint = f"tcp://127.0.0.1:{self.state['port']}"
         self.clock = Clock(work / "clock")
         self.clock.set(0)
-        # The coordinator's state is on a disk that can be full.
+        # The coordinator's state is on a disk that can fill up.
         self.disk = work / "disk"
         self.disk.mkdir(exist_ok=True)
         self.is_mounted = os.path.ismount(self.disk)
@@ -124,7 +124,7 @@ class Soak:
         machine = Machine(self, name, lie)
         machine.start(done.stdout.split()[-1], limit)
         if lie:
-            # It joins as any other does, and lies once it has the key.
+            # It joins like any other machine, and lies once it has its key.
             deadline = time.monotonic() + 30
             while not list((machine.home / "config/tessera/joined").glob("*/place.json")):
                 if time.monotonic() > deadline or not machine.is_running:
@@ -153,7 +153,7 @@ class Soak:
             if code == 0:
                 break
             if code is not None:
-                # Only a full disk may end it.
+                # Only a full disk may end the coordinator.
                 if not storm.explains(code):
                     raise Failed(f"the coordinator ended with {code}:\n{self.log()}")
                 storm.free_disk()

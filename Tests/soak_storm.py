@@ -90,7 +90,7 @@ class Storm:
         return "machines removed"
 
     def kill_coordinator(self):
-        # Only once it has something to resume from.
+        # Only when there is something to resume from.
         if not (self.soak.job / "state.safetensors").exists():
             return None
         self.soak.coordinator.kill()

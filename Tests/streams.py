@@ -59,7 +59,7 @@ def fullpipe(command):
             os.write(writing, b"x" * 4096)
     except BlockingIOError:
         pass
-    # The reading end stays open, and nobody reads.
+    # The reading end stays open, but nobody reads.
     return subprocess.Popen(command, stderr=writing).wait()
 
 

@@ -37,7 +37,7 @@ SEASONS = {
     "autumn": ["in autumn", "in the fall", "with autumn colours", "with autumn leaves"],
     "winter": ["in winter", "in the snow", "covered in snow", "with snow on the ground", "on a winter day", "in deep snow", "snowy"],
 }
-# Where the sun or moon is; without one, where the subject is: on the other side.
+# Where the sun or moon is; if there is none, where the subject is: on the other side.
 LAYOUTS = {"left": ["on the left"], "right": ["on the right"], "middle": ["in the middle", "in the centre", "in the center"]}
 SUBJECTS = {"mountains": "a tall peak", "lake": "a tall peak", "sea": "a boat", "desert": "a cactus", "forest": "tall trees", "city": "tall towers",
             "plain": "a tree"}

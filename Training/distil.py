@@ -35,13 +35,13 @@ from train_unet import SCHEDULER
 CLEAN = -1
 PHASES = [999, 749, 499, 249, CLEAN]
 REFINED = [249, 124, CLEAN]  # one or two steps of refinement
-SUBSTEPS = 4  # of the teacher, in a phase or in the whole of a refinement
+SUBSTEPS = 4  # steps of the teacher, in a phase or in a whole refinement
 GUIDANCE = 3.0  # what Models/vista suggests
 HELD = 2  # the first rounds of lessons are for validation
 
 
 def between(t, s, count):
-    """`count` + 1 timesteps from `t` to `s`, as trailing ones are rounded."""
+    """`count` + 1 timesteps from `t` to `s`, rounded like trailing timesteps."""
     return [round(t + 1 - (t - s) * i / count) - 1 for i in range(count + 1)]
 
 
@@ -54,7 +54,7 @@ def lanczos(size):
 
 
 def slerp(a, b, share):
-    """Between latents, on the sphere."""
+    """Spherical interpolation between latents."""
     angle = F.cosine_similarity(a.flatten(1), b.flatten(1))[:, None, None, None].acos()
     return (torch.sin((1 - share) * angle) * a + torch.sin(share * angle) * b) / torch.sin(angle)
 
@@ -67,7 +67,7 @@ class Teacher:
         self.unet = UNet2DConditionModel.from_pretrained(f"{a.model}/unet").float().requires_grad_(False).to(self.device, memory_format=torch.channels_last)
         self.vae = AutoencoderKL.from_pretrained(f"{a.model}/vae").float().requires_grad_(False).to(self.device)
         acp = DDIMScheduler(**SCHEDULER).alphas_cumprod.double()
-        self.angles = torch.cat([acp.sqrt().acos(), torch.zeros(1)]).tolist()  # [CLEAN] is the last: 0
+        self.angles = torch.cat([acp.sqrt().acos(), torch.zeros(1)]).tolist()  # the last one, [CLEAN], is 0
 
     def turn(self, t, s):
         """How far a latent turns from its noise towards the picture, between two timesteps."""
@@ -83,7 +83,7 @@ class Teacher:
 
     def predict(self, net, x, t, about):
         t = torch.full((len(x),), t, device=self.device) if isinstance(t, int) else t
-        # A cache of its own: no weight that was cast without a gradient may be used again where one is wanted.
+        # A separate cache: a weight that was cast without a gradient must not be reused where one is needed.
         with torch.autocast(self.device.type, torch.bfloat16, enabled=FAST_BFLOAT16):
             return net(x.contiguous(memory_format=torch.channels_last), t, encoder_hidden_states=about["context"],
                        added_cond_kwargs=dict(text_embeds=about["pooled"], time_ids=about["ids"])).sample.float()
@@ -245,7 +245,7 @@ if __name__ == "__main__":
     parser.add_argument("--round", type=int, default=8, help="pictures, and windows, of a round of lessons")
     parser.add_argument("--first", type=int, default=6, help="rounds of lessons before the first step")
     parser.add_argument("--turns", type=int, default=8, help="steps from one round of lessons to the next")
-    parser.add_argument("--most", type=int, default=100_000, help="no more rounds than these")
+    parser.add_argument("--most", type=int, default=100_000, help="maximum number of rounds")
     parser.add_argument("--alone", type=int, default=200, help="steps before the student is followed")
     trainer.arguments(parser, minutes=60, rate=1e-3)
     a = parser.parse_args()

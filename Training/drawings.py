@@ -53,7 +53,7 @@ class Group:
             self.columns[name][to] = column[:n]
         self.weights[to], self.windows[to] = weights[:n], windows[:n]
         self.count += n
-        # One assignment, so that the other thread sees an old table or a new one.
+        # A single assignment, so that the other thread sees either the old table or the new one.
         self.tables = [(places, self.weights[places].cumsum()) for places in
                        (np.flatnonzero(self.windows[:self.count]), np.flatnonzero(~self.windows[:self.count]))]
 

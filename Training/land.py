@@ -83,7 +83,7 @@ def peak(x, y, px, L, out):
     if a <= 0:
         return 0.0
     low = max(0.02, 1 - tall)
-    q = u / low  # where across the mountain, as seen from its top
+    q = u / low  # position across the mountain, as seen from its top
     pq = 1.4 * pu / low
     wind = 0.55 * jagged(tall, 0.2, seed + 20, px / L[H], 5) - 0.1
     g = q - wind * min(1.0, 2.5 * low)

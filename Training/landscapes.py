@@ -24,7 +24,7 @@ SEASONS = ("spring", "summer", "autumn", "winter")
 LAYOUTS = ("left", "middle", "right")
 BACKDROPS = {"mountains": ("none",), "lake": ("mountains", "forest"), "sea": ("island", "none"), "desert": ("mountains", "none"),
              "forest": ("mountains", "none"), "city": ("river", "none"), "plain": ("mountains", "hills", "none")}
-# Where the disc is on the right: across and down, high by day and night, low in the morning and evening.
+# Height of the sun or moon, from the top: high by day and night, low in the morning and evening.
 HIGH, LOW = 0.2, 0.27
 HORIZONS = {"mountains": 0.82, "lake": 0.6, "sea": 0.54, "desert": 0.62, "forest": 0.66, "city": 0.8, "plain": 0.6}
 
@@ -44,7 +44,7 @@ SKIES = {
 LIGHT = {"dawn": (1.0, 0.87, 0.86), "day": (1.0, 1.0, 1.0), "sunset": (1.0, 0.7, 0.56), "night": (0.44, 0.54, 0.86)}
 SHADE = {"dawn": (0.64, 0.58, 0.72), "day": (0.62, 0.7, 0.84), "sunset": (0.5, 0.32, 0.48), "night": (0.2, 0.28, 0.48)}
 TINT = {"dawn": ("c58fa6", 0.2), "day": ("7fa8c0", 0.0), "sunset": ("b0446a", 0.2), "night": ("2a4a90", 0.34)}
-# Snow and sails, brighter than all else on the land.
+# Snow and sails, brighter than everything else on the land.
 BRIGHT = {"dawn": (1.0, 0.93, 0.91), "day": (1.0, 1.0, 1.0), "sunset": (1.0, 0.76, 0.66), "night": (0.6, 0.72, 0.95)}
 DISCS = {"dawn": "fff3d2", "day": "fff4b8", "sunset": "ffe7a0", "night": "f4f1de"}
 GLOWS = {"dawn": ("ffd9ae", 0.6), "day": ("fffbe0", 0.55), "sunset": ("ffb35c", 0.6), "night": ("7f9fce", 0.45)}
@@ -105,7 +105,8 @@ class Composer:
         self.horizon = HORIZONS[attributes["scene"]] + self.vary(0.012)
         palettes = SKIES[self.time]
         self.air = [np.clip(rgb(c) + rng.normal(0, 0.012, 3), 0, 1) for c in palettes[rng.integers(len(palettes))]]
-        # Outlines follow from scene and layout. A small model learns outlines that it sees often; of thousands it learns the mean.
+        # Outlines depend only on scene and layout: a small model learns outlines that it sees often, but only the mean
+        # of thousands.
         self.rows, self.water, self.seed = [], -1, 1000 * SCENES.index(attributes["scene"]) + 500 * self.central
 
     def vary(self, by):

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-SLOPE = 6.0  # of the fourth latent channel, so that its deviation is half that of the colours
+SLOPE = 6.0  # factor of the fourth latent channel, so that its deviation is half that of the colours
 LUMA = (0.3, 0.6, 0.1)
 
 

@@ -10,13 +10,13 @@ from shapes import LENS, capsule, clamp, cover, hashed, motifs, seen, triangle
 @njit(fastmath=True)
 def tower(x, y, px, L, out):
     """A tower with a lit front, a side in the shade and windows that show more, the larger they are drawn."""
-    u, v = x - L[X], y - (L[Y] - L[H])  # from its middle, from its roof
+    u, v = x - L[X], y - (L[Y] - L[H])  # distances from its middle and from its roof
     half, cell, seed, roof = 0.5 * L[W], L[P], np.int64(L[SEED]), np.int64(L[R])
     d = min(half - abs(u), v)
     if roof == 1:  # a smaller storey and a mast
         d = max(d, min(0.6 * half - abs(u), v + 0.7 * cell))
         d = max(d, min(0.05 * half + 0.0012 - abs(u), v + 2.4 * cell))
-    elif roof == 2:  # a slant
+    elif roof == 2:  # a slanted roof
         d = max(d, min(half - abs(u), (v + cell * (1 - u / half)) * 0.8))
     elif roof == 3:  # a spire
         d = max(d, triangle(u, -v, 0.8 * half, 2.6 * cell))
@@ -66,7 +66,7 @@ def tower(x, y, px, L, out):
 
 @njit(fastmath=True)
 def boat(x, y, px, L, out):
-    u, v = (x - L[X]) / L[W], (L[Y] - y) / L[W]  # in its lengths, upwards
+    u, v = (x - L[X]) / L[W], (L[Y] - y) / L[W]  # in units of its length, v upwards
     p = px / L[W]
     hull = min(0.16 - v, min((v + 0.06) * 0.97, (0.36 + 0.75 * v - abs(u)) * 0.8))
     mast = min(0.014 - abs(u + 0.02), min(1.02 - v, v - 0.1))

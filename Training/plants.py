@@ -27,7 +27,7 @@ def conifer(x, y, half, tall, seed, px, L, out):
     lean = 0.12 * half * zigzag(y / tall * 5, seed + 9)
     lit = cover((x - lean) * 0.9, px)
     mix(L, B, A, lit, out)
-    # Under each tier lies the shade of the one above.
+    # Each tier is shaded by the one above.
     foot = (0.12 + 0.2 * (tier + 1)) * tall
     above = triangle(x, y - foot + 0.12 * abs(x) + 0.06 * tall, half * (1 - 0.19 * (tier + 1)), 0.5 * tall) if tier < 3 else -1.0
     shade = cover(above, px) * seen(0.06 * tall, px)

@@ -4,11 +4,11 @@
 
 Every prompt is rendered at 2, 4 and 8 times the native size by refinement, by DemoFusion, by plain windows (dilated path off) and by one
 direct pass; phase 1 of DemoFusion is enlarged by bicubic and Lanczos interpolation. Drawings of the same kind of scene at the same sizes
-say what a picture with true detail looks like. Two tables compare settings of refinement and of DemoFusion at 4 times, another
+show what a picture with true detail looks like. Two tables compare settings of refinement and of DemoFusion at 4 times, a third
 ways to enlarge a small drawing with the large drawing of the same scene.
 
-Renders and the disc detector are kept in --state, under a name that follows from the model's weights: what is there is not made
-again.
+Renders and the disc detector are kept in --state, under a name derived from the model's weights: what is there is
+reused.
 """
 
 import argparse
@@ -68,7 +68,7 @@ REFINEMENTS = {
 }
 # What was measured once and then removed; the page ends with it.
 TRIED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tried.md")
-# Side of the model's own pictures in pixels; distance of windows in latent pixels of 8, of the methods that do not say otherwise.
+# Side of the model's own pictures in pixels; default distances of windows, in latent pixels of 8 pixels.
 NATIVE, STRIDE, REFINE_STRIDE = 256, 16, 24
 UNSEEN = 9_500_000
 
@@ -81,7 +81,7 @@ def luma(picture):
 
 def traces(gray):
     """How much every upright line between latent pixels stands out, as a logarithm: the jump from one mean of 8×8 pixels to the
-    next beyond what the slopes beside it foretell, in the geometric mean over all rows, over that of the 2 to 6 lines on either side.
+    next beyond what the slopes beside it predict, in the geometric mean over all rows, over that of the 2 to 6 lines on either side.
 
     A seam runs through sky, trees and water alike, where outlines cross a few rows: hence the geometric mean. Lines between
     latent pixels, because the decoder's own grid of 8 pixels is everywhere; upright ones alone, because horizons are level.
@@ -141,7 +141,7 @@ def measure(picture, net, stride):
 # ------------------------------------------------------------------------------------- renders
 
 class Renders:
-    """Pictures by what they were rendered with."""
+    """Pictures, by the settings that they were rendered with."""
 
     def __init__(self, a):
         self.a, weights = a, hashlib.sha256()

@@ -100,8 +100,8 @@ def main():
             curve.append((step, loss.item()))
             print(step, f"{gone * a.minutes:.1f} min loss {loss.item():.3f}", {k: round(v, 2) for k, v in right.items()},
                   f"hidden std {hidden.std().item():.2f} pooled std {pooled.std().item():.2f}", flush=True)
-    # SDXL reads the penultimate layer as it is: scale it to unit size by its last block's weights? No:
-    # the UNet learns its scale. Stored in half precision, used as stored.
+    # SDXL reads the penultimate layer as it is. It is not scaled to unit size, because the UNet learns its scale.
+    # Stored in half precision, used as stored.
     for name, m in (("text_encoder", one), ("text_encoder_2", two)):
         m.cpu().half().save_pretrained(f"{a.out}/{name}", safe_serialization=True)
     json.dump(curve, open(f"{a.out}/curve.json", "w"))

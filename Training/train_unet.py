@@ -18,7 +18,8 @@ from muon import FAST_BFLOAT16, Muon
 
 UNET = dict(
     sample_size=32, in_channels=4, out_channels=4, block_out_channels=(96, 128, 256), layers_per_block=1, norm_num_groups=8,
-    # Attention where the picture is 8×8 and costs least; the pooled prompt reaches every block with the time.
+    # Attention only where the picture is 8×8, where it costs least; the pooled prompt reaches every block with the time
+    # embedding.
     down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"),
     up_block_types=("CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
     transformer_layers_per_block=(1, 1, 1), attention_head_dim=(3, 4, 8), cross_attention_dim=96 + 128, use_linear_projection=True,

@@ -1,6 +1,6 @@
 """Trains one network, on a GPU or a processor; resumable.
 
-The rate rises for `--warm-up` steps, stays, and in the last `--cool-down` share of the run falls to nothing. Weights are averaged over
+The rate rises for `--warm-up` steps, stays, and in the last `--cool-down` share of the run falls to zero. Weights are averaged over
 the run (`ema` of the state). State is saved every minute and at the end; the same command goes on with it.
 """
 
@@ -16,7 +16,7 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 def arguments(parser, minutes, rate):
     parser.add_argument("--state", required=True, help="folder of the resumable state")
     parser.add_argument("--minutes", type=float, default=minutes, help="length of this run")
-    parser.add_argument("--cool-down", type=float, default=0.0, help="share of this run in which the learning rate falls to nothing")
+    parser.add_argument("--cool-down", type=float, default=0.0, help="share of this run in which the learning rate falls to zero")
     parser.add_argument("--warm-up", type=int, default=150, help="steps in which the rate rises")
     parser.add_argument("--rate", type=float, default=rate)
 

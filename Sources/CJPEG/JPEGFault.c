@@ -14,8 +14,8 @@ static void failed(j_common_ptr info) {
     tessera_jpeg_fail(info, text);
 }
 
-// Of a damaged picture libjpeg makes up what is missing, with a warning: it is refused. Other warnings are about bytes
-// between segments, as some cameras write them, and change no pixel.
+// If a picture is damaged, libjpeg fills in the missing part and warns: we fail instead. Other warnings are about bytes
+// between segments, which some cameras write and which do not affect pixels.
 static void warned(j_common_ptr info, int level) {
     if (level >= 0) return;
     switch (info->err->msg_code) {

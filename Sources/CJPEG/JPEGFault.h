@@ -9,7 +9,7 @@
 #include <jpeglib.h>
 #include <setjmp.h>
 
-/// libjpeg's error manager, the jump target and the message of an error.
+/// libjpeg's error manager, with the jump target and the message of an error.
 typedef struct {
     // Must be the first field: libjpeg passes its address.
     struct jpeg_error_mgr manager;
@@ -20,7 +20,7 @@ typedef struct {
 /// Installs handlers that store the message and jump to the landing.
 void tessera_jpeg_fault_install(tessera_jpeg_fault *fault, j_common_ptr info);
 
-/// Fails with a message of our own.
+/// Fails with our own message.
 _Noreturn void tessera_jpeg_fail(j_common_ptr info, const char *text);
 
 #endif

@@ -18,8 +18,8 @@ struct tessera_jpeg_reader {
     uint8_t buffer[1 << 16];
 };
 
-// Limits on what a malicious file can make libjpeg keep, in bytes of coefficients, and compute, in scans: each scan of a
-// progressive picture is over all of its pixels, and may have less than 20 bytes.
+// Limits on what a malicious file can make libjpeg store (bytes of coefficients) and compute (scans): each scan of a
+// progressive picture covers all of its pixels but may take fewer than 20 bytes.
 enum { LARGEST_COEFFICIENTS = 768 << 20, MOST_SCANS = 100 };
 
 static void start(j_decompress_ptr info) { (void)info; }
@@ -79,7 +79,7 @@ tessera_jpeg_reader *tessera_jpeg_reader_open(int descriptor) {
     return reader;
 }
 
-// libjpeg keeps the coefficients of all scans, unless there is only one.
+// libjpeg keeps the coefficients of all scans if there are several.
 static void check_memory(j_decompress_ptr info) {
     if (!jpeg_has_multiple_scans(info)) return;
     uint64_t bytes = 0;
@@ -119,14 +119,14 @@ int tessera_jpeg_reader_row(tessera_jpeg_reader *reader, uint16_t *row) {
         jpeg_start_decompress(info);
         reader->started = 1;
         reader->row = malloc((size_t)info->output_width * (size_t)info->output_components);
-        if (!reader->row) tessera_jpeg_fail((j_common_ptr)info, "memory is full");
+        if (!reader->row) tessera_jpeg_fail((j_common_ptr)info, "out of memory");
     }
     JSAMPROW rows[1] = {reader->row};
     if (jpeg_read_scanlines(info, rows, 1) != 1) {
         tessera_jpeg_fail((j_common_ptr)info, "it has no further row");
     }
     size_t count = (size_t)info->output_width * (size_t)info->output_components;
-    // Every program that writes CMYK stores the shares of light, as Adobe's do.
+    // Programs that write CMYK store inverted values (amounts of light), as Adobe's do.
     uint8_t flip = info->out_color_space == JCS_CMYK ? 255 : 0;
     for (size_t i = 0; i < count; i++) row[i] = (uint16_t)((reader->row[i] ^ flip) * 257);
     return 0;

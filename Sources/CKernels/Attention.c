@@ -3,24 +3,24 @@
 #include "Pairs.h"
 #include "Vector.h"
 
-/// Keys of one block: the weights of a block of queries over them stay in the second-level cache.
+/// Keys per block: the attention weights of one block of queries over them stay in the L2 cache.
 enum { KEYS = 256 };
 
-/// Queries whose scores over a block of keys fit the first-level cache.
+/// Queries whose scores over one block of keys fit in the L1 cache.
 enum { FEW = 24 };
 
-/// A head is packed in words of four bytes: a float32 number, or a pair of bfloat16 ones.
+/// Heads are packed in 4-byte words: one float32, or a pair of bfloat16 values.
 typedef unsigned word;
 
 static long at_most(long a, long b) { return a < b ? a : b; }
 
-/// Words of a packed matrix.
+/// Size of a packed matrix, in words.
 static long packed_size(long depth, long outputs, int element) {
     return element == TESSERA_BF16 ? tessera_packed_pairs_size(depth, outputs)
                                    : tessera_packed_size(depth, outputs);
 }
 
-/// Words of one row of a block's inputs.
+/// Length of one row of a block's inputs, in words.
 static long row_size(long depth, int element) {
     return element == TESSERA_BF16 ? (depth + 1) / 2 : depth;
 }
@@ -71,8 +71,8 @@ void tessera_pack_head(const void *keys, long ldk, const void *values, long ldv,
     }
 }
 
-/// Turns the scores of one query over a block of keys, times `factor`, into weights, and rescales its
-/// running sums to the new maximum.
+/// Turns one query's scores over a block of keys, scaled by `factor`, into weights, and rescales its running sums to
+/// the new maximum.
 TESSERA_KERNEL static void weigh(float *scores, long seen, long count, float factor, float *top,
                                  float *total, float *sums, long width) {
     if (seen <= 0) {
@@ -101,7 +101,7 @@ TESSERA_KERNEL static void weigh(float *scores, long seen, long count, float fac
     for (long j = 0; j < width; j++) sums[j] *= shrink;
 }
 
-/// Rows of floats as inputs of a product: unchanged, or rounded into `room`.
+/// Rows of floats as the inputs of a matrix product: unchanged, or rounded to bfloat16 in `room`.
 static const word *narrowed(const float *from, long rows, long depth, word *room, int element) {
     if (element != TESSERA_BF16) return (const word *)from;
     long row = row_size(depth, element);
@@ -112,7 +112,7 @@ static const word *narrowed(const float *from, long rows, long depth, word *room
     return room;
 }
 
-/// Weights of a few queries over a block of keys, in pairs, while their scores are in the first-level cache.
+/// The weights of a few queries over a block of keys, packed in pairs, while their scores are still in the L1 cache.
 static void weigh_few(const word *query, const word *keys, float *scores, long rows, long count,
                       long width, float factor, float *top, float *total, float *sums,
                       word *weights) {
@@ -122,8 +122,8 @@ static void weigh_few(const word *query, const word *keys, float *scores, long r
                         (unsigned short *)weights);
 }
 
-/// Weights of all queries over a block of keys. Unless `all`, the mask is causal: the first query sees `own` + 1 keys,
-/// the next one more.
+/// The weights of all queries over a block of keys. Unless `all` is set, the mask is causal: the first query sees `own`
+/// + 1 keys, the next one sees one more, and so on.
 static const word *weigh_all(const word *query, const word *keys, float *scores, long rows,
                              long count, long width, long own, int all, float factor, float *top,
                              float *total, float *sums, word *weights, int element) {
@@ -143,7 +143,7 @@ void tessera_attend(const void *queries, long ldq, const void *packed, void *out
     float *scores = sums + rows * width, *top = scores + rows * KEYS, *total = top + rows;
     const word *head = packed;
     float factor = 1.0f / __builtin_sqrtf((float)width);
-    // Attention to all keys goes from scores to pairs in one step where there are instructions for it.
+    // Non-causal attention goes from scores to bfloat16 pairs in one step where the processor has the instructions.
     int pairs = element == TESSERA_BF16 && causal_from < 0 && tessera_has_bfloat16();
     int in_blocks = width == TESSERA_BLOCK_WIDTH && rows % TESSERA_BLOCK_QUERIES == 0 &&
                     rows >= 8 * TESSERA_BLOCK_QUERIES;

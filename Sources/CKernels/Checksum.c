@@ -1,4 +1,4 @@
-// A checksum as fast as memory: eight lanes, so that multiplications overlap.
+// A checksum that runs at memory bandwidth: eight lanes, so that multiplications overlap.
 #include <stdint.h>
 #include <string.h>
 

@@ -19,7 +19,7 @@ TESSERA_KERNEL void tessera_to_half(const float *from, void *out, long count) {
     for (long i = 0; i < count; i++) {
         unsigned bits = tessera_float_to_bits(from[i]);
         unsigned size = bits & 0x7FFFFFFFu;
-        // Rounded to nearest, ties to even, with the exponent made 112 smaller.
+        // Rounds to nearest, ties to even, and lowers the exponent by 112.
         unsigned normal = (size - (112u << 23) + 0xFFFu + ((size >> 13) & 1)) >> 13;
         // 0.5f has the same ulp as subnormal halves: the addition rounds.
         unsigned subnormal = tessera_float_to_bits(tessera_bits_to_float(size) + 0.5f) - 0x3F000000u;

@@ -17,7 +17,7 @@ typedef unsigned short bfloat;
 #define ROUGHLY(name) tessera_rough_##name
 #include "Elements.h"
 
-/// Calls the copy of a loop for a type of element.
+/// Calls the version of a loop for the given element type.
 #define FOR_ELEMENT(element, name, ...) \
     if (element == TESSERA_BF16) name##_bf16(__VA_ARGS__); \
     else name##_f32(__VA_ARGS__)

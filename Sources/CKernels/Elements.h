@@ -1,7 +1,7 @@
-/// The loops that are the same for every type of element; `Elements.c` includes this once for each.
+/// Loops that are generic over the element type. `Elements.c` includes this file once per type.
 ///
-/// `ELEMENT` is the type in memory, `GET` and `PUT` convert from and to float, `NAMED` names the copy,
-/// `ROUGHLY` the function that is exact enough for the type.
+/// `ELEMENT` is the type in memory, `GET` and `PUT` convert to and from float, `NAMED` gives the function its name, and
+/// `ROUGHLY` picks the approximation that is accurate enough for the type.
 
 TESSERA_KERNEL static void NAMED(activate)(const ELEMENT *x, ELEMENT *out, long count,
                                            int function) {

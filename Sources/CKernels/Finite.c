@@ -1,4 +1,4 @@
-// Whether stored numbers are all finite, at the speed of memory: no branch, so that it vectorises.
+// Whether all stored values are finite, at memory bandwidth: branch-free, so that it vectorises.
 #include "Vector.h"
 
 TESSERA_KERNEL int tessera_finite_words(const void *from, long count, unsigned exponent) {

@@ -9,7 +9,7 @@ void tessera_im2col(const float *picture, long height, long width, long channels
     for (long p = first; p < first + count; p++) {
         long y = p / out_width * stride - top;
         long x = p % out_width * stride - left;
-        // Kernel columns begin…end lie inside the picture and are contiguous in memory.
+        // Kernel columns begin…end are inside the picture and contiguous in memory.
         long begin = x < 0 ? -x : 0;
         long end = x + kernel > width ? width - x : kernel;
         for (long k = 0; k < kernel; k++, columns += line) {

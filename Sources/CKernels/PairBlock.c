@@ -3,16 +3,17 @@
 /// A block of attention: `TESSERA_BLOCK_KEYS` keys, heads of `TESSERA_BLOCK_WIDTH`.
 enum { KEYS = TESSERA_BLOCK_KEYS, WIDTH = TESSERA_BLOCK_WIDTH };
 
-/// Queries and result vectors that one tile keeps in registers, and the registers left for weights.
+/// Queries (ROWS) and output vectors (VECTORS) per tile: the sums stay in registers, with enough registers left for the
+/// weights.
 enum { ROWS = 4, VECTORS = 4, LANES = 16, COLUMNS = VECTORS * LANES };
 
-/// Queries of a group: the scores of two groups fit the first-level cache.
+/// Queries per group: the scores of two groups fit in the L1 cache.
 enum { GROUP = 16 };
 
-/// Pairs of keys multiplied per pass, so that their values stay in the first-level cache.
+/// Pairs of keys per pass, so that their values stay in the L1 cache.
 enum { PAIRS = 64 };
 
-/// Scores to turn into weights, row by row.
+/// Rows of scores that are still to be turned into weights.
 struct waiting {
     const float *scores;
     unsigned *weights;
@@ -22,7 +23,7 @@ struct waiting {
     long rows;
 };
 
-/// Finishes a row whose weights add up to `sum`; bit-identical to `tessera_weigh_pairs`.
+/// Finishes a row whose weights sum to `sum`; bit-identical to `tessera_weigh_pairs`.
 PAIRS_INLINE void finish_row(struct waiting *w, __m512 sum) {
     *w->total = __builtin_fmaf(*w->total, *w->shrink, _mm512_reduce_add_ps(sum));
     w->scores += KEYS, w->weights += KEYS / 2, w->rows--;
@@ -38,9 +39,8 @@ PAIRS_INLINE __m512 weigh(const float *scores, unsigned *weights, __m512 scale, 
     return _mm512_add_ps(sum, _mm512_add_ps(a, b));
 }
 
-/// c[r][j] (+)= Σ a[r][k] · b[k][j] over `pairs`, a multiple of eight, for ROWS rows and COLUMNS columns; and,
-/// interleaved with each eighth of it, the weights of one pending row, which run on execution units that the product leaves
-/// idle.
+/// c[r][j] (+)= Σ a[r][k] · b[k][j] over `pairs`, a multiple of eight, for ROWS rows and COLUMNS columns. Interleaved
+/// with each eighth of it, computes weights of one pending row, on execution units that the product leaves idle.
 PAIRS_INLINE void tile(const unsigned *a, long lda, const unsigned *b, float *c, long ldc, long pairs,
                        int add, struct waiting *w, __m512 scale) {
     enum { PARTS = KEYS / (2 * LANES) };
@@ -69,7 +69,7 @@ PAIRS_INLINE void tile(const unsigned *a, long lda, const unsigned *b, float *c,
     if (w->rows > 0) finish_row(w, sum);
 }
 
-/// The scores of a group.
+/// Computes the scores of one group of queries.
 PAIRS_KERNEL static void score(const unsigned *query, const unsigned *keys, float *scores, long rows,
                                struct waiting *w, __m512 scale) {
     for (long first = 0; first < KEYS; first += COLUMNS)
@@ -78,7 +78,7 @@ PAIRS_KERNEL static void score(const unsigned *query, const unsigned *keys, floa
                  scores + r * KEYS + first, KEYS, WIDTH / 2, 0, w, scale);
 }
 
-/// Products of some queries' weights and the values.
+/// Adds the product of some queries' weights and the values to their running sums.
 PAIRS_KERNEL static void add_values(const unsigned *weights, const unsigned *values, float *sums,
                                     long rows, struct waiting *w, __m512 scale) {
     for (long k = 0; k < KEYS / 2; k += PAIRS)
@@ -87,7 +87,7 @@ PAIRS_KERNEL static void add_values(const unsigned *weights, const unsigned *val
                  WIDTH, PAIRS, 1, w, scale);
 }
 
-/// The weights of the rows that were not interleaved with a product.
+/// Computes the weights of the rows that were not interleaved with a product.
 PAIRS_KERNEL static void finish(struct waiting *w, __m512 scale) {
     while (w->rows > 0) {
         __m512 sum = _mm512_setzero_ps(), shift = _mm512_set1_ps(*w->shift);
@@ -97,8 +97,8 @@ PAIRS_KERNEL static void finish(struct waiting *w, __m512 scale) {
     }
 }
 
-/// Finds the maximum score of every query and rescales its running sums to it; its total follows when its weights are
-/// known.
+/// Finds the maximum score of every query and rescales its running sums to it. The totals of the weights are updated
+/// later, when the weights are known.
 PAIRS_KERNEL static void rescale(const float *scores, long rows, __m512 scale, float *top,
                                  float *shift, float *shrinks, float *sums) {
     for (long r = 0; r < rows; r++, scores += KEYS, sums += WIDTH) {

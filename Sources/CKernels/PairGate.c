@@ -2,13 +2,13 @@
 
 enum { LANES = 16 };
 
-/// Bfloat16 numbers of a vector, those of `mask`, as float.
+/// Loads the bfloat16 values selected by `mask` and widens them to float.
 PAIRS_INLINE __m512 widened(const unsigned short *from, __mmask16 mask) {
     __m512i words = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, from));
     return _mm512_castsi512_ps(_mm512_slli_epi32(words, 16));
 }
 
-/// value · GELU(gate), the same as `tessera_rough_gelu`.
+/// value · GELU(gate), matching `tessera_rough_gelu`.
 PAIRS_INLINE __m512 gated(__m512 value, __m512 gate) {
     // If either operand is NaN, the result is the second one.
     __m512 a = _mm512_min_ps(_mm512_set1_ps(6), _mm512_abs_ps(gate));

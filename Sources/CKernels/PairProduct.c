@@ -3,7 +3,7 @@
 
 #include "Vector.h"
 
-/// As in Product.c, with two adjacent inputs in one word, the operands of VDPBF16PS.
+/// As in Product.c, but with two adjacent inputs per word, as VDPBF16PS expects.
 enum { OUTPUTS = 64, ROUND = 16, ROWS = 6, PAIRS = 128 };
 
 static long rounded(long outputs) { return (outputs + ROUND - 1) / ROUND * ROUND; }
@@ -12,7 +12,7 @@ long tessera_packed_pairs_size(long depth, long outputs) {
     return (depth + 1) / 2 * rounded(outputs);
 }
 
-/// Pairs of inputs adjacent in memory, with outputs `step` apart.
+/// Packs weights whose inputs are adjacent in memory, with outputs `step` apart.
 TESSERA_KERNEL static void pack_words(const unsigned short *weight, long step, long pairs, long rest,
                                       long width, unsigned *packed) {
     for (long k = 0; k < pairs; k++, packed += width) {
@@ -21,7 +21,7 @@ TESSERA_KERNEL static void pack_words(const unsigned short *weight, long step, l
     }
 }
 
-/// Outputs adjacent in memory, with inputs `step` apart.
+/// Packs weights whose outputs are adjacent in memory, with inputs `step` apart.
 TESSERA_KERNEL static void pack_rows(const unsigned short *weight, long step, long pairs, long rest,
                                      long width, unsigned *packed) {
     for (long k = 0; k < pairs; k++, packed += width) {
@@ -49,8 +49,8 @@ void tessera_pack_pairs(const unsigned short *weight, long output_step, long dep
     }
 }
 
-/// c[r][j] (+)= Σ a[r][k] · b[k][j] over pairs, for ROWS rows and `vectors` · 16 columns. Rows past `valid`
-/// repeat the last valid one and are not written.
+/// c[r][j] (+)= Σ a[r][k] · b[k][j] over pairs, for ROWS rows and `vectors` · 16 columns. Rows past `valid` repeat the
+/// last valid row and are not written.
 typedef void (*tile_function)(const unsigned *const *a, const unsigned *b, long ldb, float *c,
                               long ldc, long pairs, long valid, int add);
 
@@ -84,7 +84,7 @@ TILE(tile2, 2)
 TILE(tile3, 3)
 TILE(tile4, 4)
 
-/// The same for processors without the instruction.
+/// The same for processors without AVX512-BF16.
 #define PLAIN(NAME, VECTORS) \
     TESSERA_KERNEL static void NAME(const unsigned *const *a, const unsigned *b, long ldb, float *c, \
                                     long ldc, long pairs, long valid, int add) { \
@@ -133,7 +133,7 @@ void tessera_pair_product(const unsigned *a, long lda, const unsigned *packed, f
                     tile(input, panel, width, to, ldc, share, valid, more);
                     continue;
                 }
-                // The last columns are padding, which the result does not have.
+                // The last columns are padding and are not part of the result.
                 float edge[ROWS * OUTPUTS];
                 for (long r = 0; r < valid && more; r++)
                     memcpy(edge + r * OUTPUTS, to + r * ldc, (size_t)rest * sizeof(float));

@@ -6,13 +6,13 @@ enum { LANES = 16 };
 enum { MOST = 3 };
 #define EACH(r) _Pragma("unroll") for (int r = 0; r < rows; r++)
 
-/// Lanes of the vector at `index` that hold scores.
+/// Mask of the lanes of the vector at `index` that hold scores.
 PAIRS_INLINE __mmask16 lanes(long index, long count) {
     long rest = count - index;
     return rest >= LANES ? 0xFFFF : rest <= 0 ? 0 : (__mmask16)((1u << rest) - 1);
 }
 
-/// `rows` queries at once, so that their dependency chains overlap.
+/// Handles `rows` queries at once, so that their dependency chains overlap.
 PAIRS_INLINE void weigh(int rows, const float *scores, long count, float factor, float *top,
                         float *total, float *sums, long width, unsigned short *weights) {
     long even = count + count % 2;

@@ -14,7 +14,7 @@ void tessera_name_thread(const char *name) {
     pthread_setname_np(pthread_self(), cut);
 }
 
-/// The best family of OpenBLAS kernels that this processor can run, or null.
+/// The name of the best OpenBLAS kernel family that this processor can run, or null.
 static const char *best_family(void) {
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")
@@ -30,7 +30,7 @@ void tessera_wake_openblas(void) {
     typedef void (*plain_function)(void);
     const char *variable = "OPENBLAS_CORETYPE";
     const char *family = best_family();
-    // The names are OpenBLAS's own; its builds for one processor lack the last two.
+    // These are OpenBLAS-internal symbols; builds for a single processor type lack the last two.
     name_function current = (name_function)dlsym(RTLD_DEFAULT, "openblas_get_corename");
     plain_function quit = (plain_function)dlsym(RTLD_DEFAULT, "gotoblas_dynamic_quit");
     plain_function start = (plain_function)dlsym(RTLD_DEFAULT, "gotoblas_dynamic_init");

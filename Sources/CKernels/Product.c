@@ -3,11 +3,10 @@
 #include "Vector.h"
 
 /// Outputs per panel of packed weights; the last panel holds the remainder, rounded up to ROUND. A panel is stored
-/// input by input, each with its outputs contiguous.
+/// input by input, with the outputs of each input contiguous.
 enum { WIDTH = 64, ROUND = 16 };
 
-/// Inputs summed before moving on to the next rows, so that this part of a panel stays in the first-level
-/// cache.
+/// Inputs summed before moving on to the next rows, so that this part of a panel stays in the L1 cache.
 enum { DEPTH = 128 };
 
 typedef float vector4 __attribute__((vector_size(16), aligned(4)));
@@ -39,8 +38,8 @@ PACK(tessera_pack_widened, unsigned short, WIDENED)
 
 /// c[r][j] (+)= Σ a[r][k] · b[k][j] for ROWS rows and VECTORS vectors of columns, all in registers.
 ///
-/// Every element is one chain of additions in the order of k, however the work is tiled. Rows
-/// past `valid` repeat the last valid one and are not written.
+/// Every element is one chain of additions in the order of k, regardless of tiling. Rows past `valid` repeat the last
+/// valid row and are not written.
 #define TILE(NAME, TARGET, VECTOR, ROWS, VECTORS) \
     __attribute__((target(TARGET))) static void NAME( \
         const float *const *a, const float *b, long ldb, float *c, long ldc, long depth, \
@@ -77,8 +76,8 @@ TILE(tile128, "sse2", vector4, 2, 4)
 typedef void (*tile_function)(const float *const *a, const float *b, long ldb, float *c, long ldc,
                               long depth, long valid, int add);
 
-/// How one instruction set tiles a panel: `rows` at a time, `columns` of a panel at a time; `tile[i]`
-/// computes (i + 1) · ROUND columns.
+/// How one instruction set tiles a panel: `rows` rows and `columns` columns at a time; `tile[i]` computes (i + 1) ·
+/// ROUND columns.
 struct tiling {
     long rows;
     long columns;
@@ -118,7 +117,7 @@ void tessera_product(const float *a, long lda, const float *packed, float *c, lo
                         tile(input, panel + j, width, to, ldc, share, valid, add || k > 0);
                         continue;
                     }
-                    // The last columns are padding, which the result does not have.
+                    // The last columns are padding and are not part of the result.
                     float edge[MOST_ROWS * WIDTH];
                     long real = rest - j;
                     for (long r = 0; r < valid && (add || k > 0); r++)

@@ -1,11 +1,11 @@
-/// What the kernels share: dispatch by processor, and elementary functions that the compiler can
-/// turn into vector code (no branches, no calls, no tables).
+/// Shared by the kernels: run-time dispatch by processor, and elementary functions that the compiler can vectorise (no
+/// branches, no calls, no tables).
 #ifndef TESSERA_VECTOR_H
 #define TESSERA_VECTOR_H
 
 #include "CKernels.h"
 
-/// One copy of a function per instruction set; the loader binds the best one.
+/// Compiles a function once per instruction set; the loader binds the best version.
 #define TESSERA_KERNEL \
     __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #define TESSERA_INLINE static inline __attribute__((always_inline))
@@ -22,13 +22,13 @@ TESSERA_INLINE unsigned tessera_float_to_bits(float value) {
     return bits;
 }
 
-/// e^x to about 1e-7 relative; x is clamped to −87…88, where a float is normal.
+/// e^x with a relative error of about 1e-7; x is clamped to −87…88, where e^x is a normal float.
 ///
 /// x = n·ln 2 + r, |r| ≤ ln 2 / 2; e^r by a minimax polynomial (Lawson fit of (e^r − 1 − r)/r²).
 TESSERA_INLINE float tessera_exp(float x) {
     x = x < -87.0f ? -87.0f : x;
     x = x > 88.0f ? 88.0f : x;
-    // Adding 1.5 · 2^23 rounds to the nearest integer and leaves it in the low bits.
+    // Adding 1.5 · 2^23 rounds to the nearest integer and leaves it in the low mantissa bits.
     float shifted = x * 1.44269504f + 12582912.0f;
     float n = shifted - 12582912.0f;
     float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
@@ -42,9 +42,9 @@ TESSERA_INLINE float tessera_exp(float x) {
     return tessera_bits_to_float(tessera_float_to_bits(e) + exponent);
 }
 
-/// The error function to about 1e-7 absolute.
+/// The error function with an absolute error of about 1e-7.
 ///
-/// Up to 1 an odd polynomial, beyond it 1 − e^q(|x|) with q fitted to ln erfc (both Lawson fits).
+/// An odd polynomial for |x| ≤ 1; beyond that 1 − e^q(|x|), with q fitted to ln erfc (both Lawson fits).
 TESSERA_INLINE float tessera_erf(float x) {
     float a = __builtin_fabsf(x);
     float s = x * x;
@@ -79,7 +79,7 @@ TESSERA_INLINE float tessera_gelu(float x) {
     return 0.5f * x * (1.0f + tessera_erf(x * 0.707106781f));
 }
 
-/// The same to 5e-4 relative, a quarter of bfloat16's rounding.
+/// The same with a relative error of 5e-4, a quarter of bfloat16's rounding error.
 ///
 /// Φ(−a) = 2^q(a), q fitted to log₂ Φ(−a) for 0 ≤ a ≤ 6, 2^q as in `tessera_exp` (both Lawson fits).
 TESSERA_INLINE float tessera_rough_gelu(float x) {
@@ -102,7 +102,7 @@ TESSERA_INLINE float tessera_rough_gelu(float x) {
     return x * (x < 0 ? tail : 1.0f - tail);
 }
 
-/// Runs `statement` with `APPLY(v)` bound to the chosen function; the choice stays outside the loops.
+/// Runs `statement` with `APPLY(v)` bound to the chosen function, so that the choice is made outside the loops.
 #define TESSERA_WITH_FUNCTION(function, LOOP) \
     switch (function) { \
         case TESSERA_SILU: LOOP(tessera_silu); break; \
@@ -122,7 +122,7 @@ TESSERA_INLINE unsigned short tessera_to_bfloat(float x) {
 /// Columns that one pass keeps in registers.
 enum { PANEL = 16 };
 
-/// Sum of f(x[i]) with PANEL accumulators; the order does not depend on the processor's width.
+/// Sum of f(x[i]) with PANEL accumulators; the order of additions does not depend on the vector width.
 #define TESSERA_PANEL_SUM(result, count, TERM) \
     { \
         float lanes[PANEL] = {0}; \

@@ -1,11 +1,12 @@
 #include "Vector.h"
 
-/// Lavin and Gray (2016), F(4×4, 3×3): 4 × 4 outputs of a 3 × 3 kernel from 6 × 6 inputs by 36 products
-/// instead of 144. Inputs, kernels and outputs each have a transform; between them are 36 matrix products.
+/// Lavin and Gray (2016), F(4×4, 3×3): computes 4 × 4 outputs of a 3 × 3 kernel from 6 × 6 inputs with 36
+/// multiplications instead of 144. Inputs, kernels and outputs each have a transform; in between are 36 matrix
+/// products.
 enum { PATCH = 6, TILE = 4, KERNEL = 3, POINTS = PATCH * PATCH };
 
-/// Inputs and outputs whose transformed kernels are in memory at once: with the tiles of one block
-/// they fill the second-level cache.
+/// Inputs and outputs whose transformed kernels are in memory at once: together with the tiles of one block they fill
+/// the L2 cache.
 enum { DEPTH = 64, WIDTH = 64 };
 
 enum { LANES = 16 };
@@ -15,7 +16,7 @@ typedef unsigned short halves __attribute__((vector_size(32), aligned(2)));
 
 static long at_most(long a, long b) { return a < b ? a : b; }
 
-/// LANES elements from `index` on.
+/// Loads LANES elements, starting at `index`.
 TESSERA_INLINE void load(const void *from, long index, int element, vector *to) {
     if (element == TESSERA_F32)
         *to = *(const vector *)((const float *)from + index);
@@ -39,7 +40,7 @@ TESSERA_INLINE void store(void *to, long index, int element, const vector *value
 #define NEAR 0.70710678f
 #define FAR 1.41421356f
 
-/// Six numbers of a patch's row or column at the points.
+/// Evaluates six values of a patch's row or column at the points.
 #define PATCH_TRANSFORM(OUT, D) \
     { \
         vector a = D(4) - 2 * D(2), b = NEAR * D(3) - FAR * D(1); \
@@ -52,7 +53,7 @@ TESSERA_INLINE void store(void *to, long index, int element, const vector *value
         OUT(5) = D(1) - 2.5f * D(3) + D(5); \
     }
 
-/// Three numbers of a kernel's row or column at the points.
+/// Evaluates three values of a kernel's row or column at the points.
 #define KERNEL_TRANSFORM(OUT, G) \
     { \
         vector a = G(0) * (-2.0f / 3) + G(2) * (-1.0f / 3), b = G(1) * (-NEAR * 2 / 3); \
@@ -65,7 +66,7 @@ TESSERA_INLINE void store(void *to, long index, int element, const vector *value
         OUT(5) = G(2); \
     }
 
-/// Back from the points to four outputs.
+/// Transforms values at the points back to four outputs.
 #define TILE_TRANSFORM(OUT, M) \
     { \
         vector a = M(1) + M(2), b = M(1) - M(2), c = M(3) + M(4), d = M(3) - M(4); \
@@ -95,7 +96,7 @@ long tessera_winograd_scratch_size(long inputs, long tiles) {
     return POINTS * (tiles * inputs + DEPTH * WIDTH + tiles * WIDTH);
 }
 
-/// Patches of the block at all points: [inputs / DEPTH][point][tile][DEPTH].
+/// The block's patches at all points: [inputs / DEPTH][point][tile][DEPTH].
 TESSERA_KERNEL static void transform_patches(const struct tessera_winograd *of, long first,
                                              long tiles, const void *picture, float *to) {
     long across = (of->out_width + TILE - 1) / TILE;
@@ -136,7 +137,7 @@ TESSERA_KERNEL static void transform_patches(const struct tessera_winograd *of, 
     }
 }
 
-/// Kernels of `depth` inputs for `width` outputs at all points: [point][input][output].
+/// Kernels of `depth` inputs and `width` outputs at all points: [point][input][output].
 TESSERA_KERNEL static void transform_kernels(const void *packed, long at, long depth, long width,
                                              int element, float *to) {
     for (long i = 0; i < depth; i++, at += KERNEL * KERNEL * width)
@@ -165,7 +166,7 @@ TESSERA_KERNEL static void transform_kernels(const void *packed, long at, long d
         }
 }
 
-/// Outputs from `output` on of the block's tiles; `from` is [point][tile][width].
+/// Writes the outputs of the block's tiles, starting at `output`; `from` is [point][tile][width].
 TESSERA_KERNEL static void transform_tiles(const struct tessera_winograd *of, long first, long tiles,
                                            long output, long width, const float *from,
                                            const float *bias, const void *second, void *to) {

@@ -2,9 +2,9 @@
 
 #include "Vector.h"
 
-/// Lavin and Gray (2016), F(2×2, 3×3): 2 × 2 outputs of a 3 × 3 kernel from 4 × 4 inputs by 16 products instead
-/// of 36. Its transforms only add and halve, so rounding their results to bfloat16 costs little accuracy;
-/// the larger tiles of Winograd.c would cost three times as much.
+/// Lavin and Gray (2016), F(2×2, 3×3): computes 2 × 2 outputs of a 3 × 3 kernel from 4 × 4 inputs with 16
+/// multiplications instead of 36. Its transforms only add and halve, so rounding their results to bfloat16 costs little
+/// accuracy; the larger tiles of Winograd.c would lose three times as much.
 enum { PATCH = 4, TILE = 2, KERNEL = 3, POINTS = PATCH * PATCH };
 
 /// Inputs and outputs whose transformed kernels are in memory at once.
@@ -28,14 +28,14 @@ PAIRS_INLINE void store(unsigned short *to, __m512 value) {
     _mm256_storeu_si256((__m256i *)to, (__m256i)_mm512_cvtneps_pbh(value));
 }
 
-/// Two vectors of inputs' weights as pairs.
+/// Rounds two vectors of weights, of adjacent inputs, to bfloat16 and packs them as pairs.
 PAIRS_INLINE __m512i pair(__m512 low, __m512 high) {
     __m512i first = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(low));
     __m512i second = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(high));
     return _mm512_or_si512(first, _mm512_slli_epi32(second, 16));
 }
 
-/// Four numbers of a patch's row or column at the points 0, 1, −1 and ∞.
+/// Evaluates four values of a patch's row or column at the points 0, 1, −1 and ∞.
 PAIRS_INLINE void patch_points(__m512 a, __m512 b, __m512 c, __m512 d, __m512 *out, long step) {
     out[0] = _mm512_sub_ps(a, c);
     out[step] = _mm512_add_ps(b, c);
@@ -43,7 +43,7 @@ PAIRS_INLINE void patch_points(__m512 a, __m512 b, __m512 c, __m512 d, __m512 *o
     out[3 * step] = _mm512_sub_ps(b, d);
 }
 
-/// Three numbers of a kernel's row or column at the points.
+/// Evaluates three values of a kernel's row or column at the points.
 PAIRS_INLINE void kernel_points(__m512 a, __m512 b, __m512 c, __m512 *out, long step) {
     __m512 half = _mm512_set1_ps(0.5f);
     __m512 even = _mm512_mul_ps(half, _mm512_add_ps(a, c)), odd = _mm512_mul_ps(half, b);
@@ -53,7 +53,7 @@ PAIRS_INLINE void kernel_points(__m512 a, __m512 b, __m512 c, __m512 *out, long 
     out[3 * step] = c;
 }
 
-/// Patches of the block at all points: [inputs / DEPTH][point][tile][DEPTH].
+/// The block's patches at all points: [inputs / DEPTH][point][tile][DEPTH].
 PAIRS_KERNEL void transform_patches(const struct tessera_winograd *of, long first, long tiles,
                                     const unsigned short *picture, unsigned short *to) {
     long across = (of->out_width + TILE - 1) / TILE, inputs = of->inputs;
@@ -87,7 +87,7 @@ PAIRS_KERNEL void transform_patches(const struct tessera_winograd *of, long firs
     }
 }
 
-/// A kernel of one input for LANES outputs at all points; `from` is [3][3][width].
+/// The kernels of one input and LANES outputs at all points; `from` is [3][3][width].
 PAIRS_INLINE void kernel_at_points(const unsigned short *from, long width, __m512 *points) {
     __m512 columns[PATCH * KERNEL];
     _Pragma("unroll") for (int x = 0; x < KERNEL; x++)
@@ -99,8 +99,8 @@ PAIRS_INLINE void kernel_at_points(const unsigned short *from, long width, __m51
     }
 }
 
-/// Kernels of `depth` inputs for `width` outputs at all points, as `tessera_pair_product` reads them:
-/// [point][pair of inputs][output].
+/// Kernels of `depth` inputs and `width` outputs at all points, laid out for `tessera_pair_product`: [point][pair of
+/// inputs][output].
 PAIRS_KERNEL void transform_kernels(const unsigned short *packed, long depth, long width,
                                     unsigned *to) {
     for (long i = 0; i < depth; i += 2, packed += 2 * KERNEL * KERNEL * width)
@@ -114,7 +114,7 @@ PAIRS_KERNEL void transform_kernels(const unsigned short *packed, long depth, lo
         }
 }
 
-/// Outputs from `output` on of the block's tiles; `from` is [point][tile][width].
+/// Writes the outputs of the block's tiles, starting at `output`; `from` is [point][tile][width].
 PAIRS_KERNEL void transform_tiles(const struct tessera_winograd *of, long first, long tiles,
                                   long output, long width, const float *from, const float *bias,
                                   const unsigned short *second, unsigned short *to) {

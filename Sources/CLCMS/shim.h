@@ -2,7 +2,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// What Swift cannot read from the header's macros: rows of floats, 0…1, ink 0…100.
+// Macros that Swift cannot import: formats for rows of floats, 0…1, and ink 0…100.
 static const cmsUInt32Number tessera_cmyk_floats = TYPE_CMYK_FLT;
 static const cmsUInt32Number tessera_gray_floats = TYPE_GRAY_FLT;
 static const cmsUInt32Number tessera_rgb_floats = TYPE_RGB_FLT;
@@ -13,9 +13,9 @@ static inline uint32_t tessera_big_endian(const uint8_t *at) {
 
 /// Renames the tags D2B0 to D2B3 of an ICC profile, so that Little CMS does not see them.
 ///
-/// They are chains of any number of float tables, all of which may be one and the same stretch of the file but each
-/// of which is kept: a picture of 3 kB filled 4 GB. A program need not use them (ICC.1:2010, 9.2): whatever has them
-/// has tables of whole numbers or a matrix, too.
+/// They are chains of any number of float tables. All of the tables may share the same bytes of the file, but each is
+/// kept separately: a picture of 3 kB used 4 GB of memory. A program need not use them (ICC.1:2010, 9.2): a profile
+/// that has them also has integer tables or a matrix.
 static inline void tessera_hide_float_tables(uint8_t *profile, size_t size) {
     const size_t head = 128, entry = 12;
     if (size < head + 4) return;

@@ -5,17 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Of libgomp, which Debian's oneDNN computes with.
+// From libgomp, which Debian's oneDNN uses for its threads.
 extern void omp_set_num_threads(int);
 
-/// Makes oneDNN compile for, and compute with, the calling thread alone.
+/// Limits oneDNN to the calling thread, both for compiling and for computing.
 static void stay_alone(void) {
     static __thread int done;
     if (!done) omp_set_num_threads(1);
     done = 1;
 }
 
-// Version 3 has opaque memory descriptors where version 2 has structures.
+// Memory descriptors are opaque in version 3 and structures in version 2.
 #if DNNL_VERSION_MAJOR >= 3
 #define REF(md) (md)
 #define FREE_DESCRIPTION(md) \
@@ -62,7 +62,7 @@ static dnnl_data_type_t type_of(int element) { return element == TESSERA_BF16 ? 
 static dnnl_engine_t engine(void) {
     static dnnl_engine_t shared;
     static int made;
-    // Two threads that race here create one each; the loser's is never freed.
+    // If two threads race here, each creates one; the loser's is never freed.
     if (!__atomic_load_n(&made, __ATOMIC_ACQUIRE)) {
         dnnl_engine_t mine;
         if (dnnl_engine_create(&mine, dnnl_cpu, 0) != dnnl_success) return NULL;
@@ -140,7 +140,8 @@ static dnnl_primitive_desc_t convolution_description(const tessera_convolution *
     return pd;
 }
 
-/// A function, then a second operand of the result's shape; or, for `sum`, the previous contents of the result.
+/// Applies a function, then a second operand with the shape of the result; or, for `sum`, adds the previous contents of
+/// the result.
 static dnnl_primitive_attr_t make_attributes(int function, int with, int sum, description *second) {
     dnnl_primitive_attr_t attributes = NULL;
     if (dnnl_primitive_attr_create(&attributes) != dnnl_success) return NULL;
@@ -174,7 +175,7 @@ static void describe_pictures(description *md, long n, long channels, long heigh
              (long[]){height * width * channels, 1, width * channels, channels});
 }
 
-/// Takes over `pd`; null where it is null or oneDNN refuses.
+/// Takes ownership of `pd`; returns null if it is null or oneDNN refuses.
 static tessera_dnnl_operation operation(dnnl_primitive_desc_t pd, int has_bias, int function, int with,
                                         int sum) {
     if (!pd) return NULL;
@@ -269,7 +270,7 @@ int tessera_dnnl_run(tessera_dnnl_operation it, const void *in, const void *pack
         {DNNL_ARG_DST, 1, &it->out, out},
         {DNNL_ARG_SCRATCHPAD, 1, &it->scratch, scratch},
     };
-    // oneDNN has no fast convolution that adds another operand, but one that accumulates into the result.
+    // oneDNN has no fast convolution that adds another operand, but it has one that accumulates into the result.
     if (it->sums) memcpy(out, second, dnnl_memory_desc_get_size(REF(it->out)));
     dnnl_exec_arg_t args[sizeof all / sizeof *all];
     int count = 0, failed = 0;
@@ -296,7 +297,7 @@ static tessera_dnnl_layout layout(dnnl_primitive_desc_t pd, description plain, i
     return it;
 }
 
-/// Number of rows for which matrix layouts are chosen; the layouts work with any other number.
+/// The number of rows for which matrix layouts are chosen; the layouts work with any other number, too.
 enum { ROWS = 256 };
 
 tessera_dnnl_layout tessera_dnnl_matrix_layout(long inputs, long outputs, int element) {

@@ -14,7 +14,7 @@ typedef struct {
 /// Stores the message and jumps to the landing of the `tessera_png_fault` that libpng was given.
 _Noreturn void tessera_png_fail(png_structp png, png_const_charp text);
 
-/// Warnings are about ancillary chunks, which change no pixel.
+/// Warnings are about ancillary chunks, which do not affect pixels.
 void tessera_png_ignore(png_structp png, png_const_charp text);
 
 #endif

@@ -12,11 +12,11 @@ struct tessera_png_reader {
     tessera_png_fault fault;
     png_structp png;
     png_infop info;
-    // Bytes to parse: all of them, or the last block read from the file.
+    // Bytes to parse: the whole picture, or the last block read from the file.
     const uint8_t *bytes;
     size_t count;
     size_t at;
-    // Negative if there is no file.
+    // Negative when reading from memory.
     int descriptor;
     // Whether chunks in `UNUSED` are skipped.
     int skips;
@@ -24,7 +24,7 @@ struct tessera_png_reader {
     uint8_t buffer[1 << 16];
 };
 
-// Limits on what a malicious file can make libpng allocate: side in pixels, bytes of one chunk, chunks of text.
+// Limits on what a malicious file can make libpng allocate: side in pixels, bytes per chunk, number of text chunks.
 enum { LONGEST_SIDE = 1 << 20, LARGEST_CHUNK = 1 << 23, MOST_CHUNKS = 32 };
 
 // Chunks that `plain_header` does not need: five bytes each, the form libpng expects.
@@ -38,7 +38,7 @@ static int is_unused(png_const_charp text) {
     return 0;
 }
 
-// libpng only warns about a chunk that is too long, and then allocates the claimed length, up to 2 GiB.
+// For a chunk that is too long, libpng only warns, and then allocates the claimed length, up to 2 GiB.
 static void warned(png_structp png, png_const_charp text) {
     const tessera_png_reader *reader = png_get_error_ptr(png);
     if (!strstr(text, "chunk data is too large")) return;

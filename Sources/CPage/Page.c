@@ -1,6 +1,6 @@
 #include "CPage.h"
 
-// Clang has it in older language modes, too.
+// Clang supports #embed in older language modes, too.
 #pragma clang diagnostic ignored "-Wc23-extensions"
 
 #define HTML "text/html; charset=utf-8"

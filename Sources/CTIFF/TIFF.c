@@ -8,7 +8,7 @@
 #include <tiffio.h>
 #include <unistd.h>
 
-/// One libtiff handle on the file, with its own offset.
+/// One libtiff handle for the file, with its own file offset.
 typedef struct {
     int descriptor;
     uint64_t at;
@@ -27,7 +27,7 @@ static void note(tessera_tiff *tiff, const char *text) {
     if (!tiff->error[0]) snprintf(tiff->error, sizeof tiff->error, "%s", text);
 }
 
-// The first error is the cause; later ones are consequences.
+// The first error is the cause; later ones are its consequences.
 static int fail(TIFF *handle, void *user, const char *module, const char *format, va_list arguments) {
     (void)handle;
     (void)module;
@@ -37,7 +37,7 @@ static int fail(TIFF *handle, void *user, const char *module, const char *format
     return 1;
 }
 
-// Warnings are about tags, which change no pixel.
+// Warnings are about tags, which do not affect pixels.
 static int ignore(TIFF *handle, void *user, const char *module, const char *format, va_list arguments) {
     (void)handle;
     (void)user;
@@ -118,7 +118,7 @@ tessera_tiff *tessera_tiff_open(int descriptor) {
     return tiff;
 }
 
-// Every failure goes through here, so that each has a message.
+// Every failure goes through here, so that each one has a message.
 static int outcome(tessera_tiff *tiff, int succeeded) {
     if (succeeded && !tiff->error[0]) return 0;
     note(tiff, "libtiff gave up");
@@ -128,7 +128,7 @@ static int outcome(tessera_tiff *tiff, int succeeded) {
 int tessera_tiff_begin(
     tessera_tiff *tiff, uint32_t width, uint32_t height, int depth, int reduced, const char *description,
     const char *software, const char *settings) {
-    // 8: BigTIFF. m: no memory map of a file that grows.
+    // 8: BigTIFF. m: no memory mapping of a growing file.
     if (!tiff->writer) tiff->writer = open_view(tiff, &tiff->writing, "w8m");
     TIFF *t = tiff->writer;
     if (!t) return outcome(tiff, 0);

@@ -11,7 +11,8 @@
 #include <tiffio.h>
 #include <unistd.h>
 
-// Limits on what a malicious file can make libtiff or us allocate: side in pixels, samples of a pixel, bytes at once.
+// Limits on what a malicious file can make libtiff or us allocate: side in pixels, samples per pixel, bytes per
+// allocation.
 enum { LONGEST_SIDE = 1 << 20, MOST_SAMPLES = 16, LARGEST_PART = 512 << 20 };
 
 struct tessera_tiff_reader {
@@ -24,19 +25,19 @@ struct tessera_tiff_reader {
     // Index of the alpha sample; negative if there is none.
     int alpha;
     int premultiplied;
-    // One plane of all samples, or one for each sample.
+    // One plane with all samples, or one plane per sample.
     uint16_t planes, planar;
     int is_tiled;
-    // Rows of a strip or a tile, bytes of a row of one plane.
+    // Rows per strip or tile, and bytes per row of one plane.
     uint32_t part_rows;
     size_t line;
-    // Decoded rows of every plane: a row of tiles or of strips, or one row.
+    // Decoded rows of every plane: one row of tiles or strips, or a single row.
     uint8_t *rows;
     size_t tile_bytes;
     uint8_t *tile;
-    // One row of every sample, expanded.
+    // One row of all samples, expanded to 16 bits.
     uint16_t *expanded;
-    // Palette: red, green and blue of `1 << bits` entries.
+    // The palette: red, green and blue, `1 << bits` entries each.
     uint16_t *palette[3];
     int palette_shift;
     char error[300];
@@ -56,7 +57,7 @@ static int note(TIFF *handle, void *user, const char *module, const char *format
     return 1;
 }
 
-// Warnings are about tags that change no pixel, and about sizes that errors follow.
+// Warnings are about tags that do not affect pixels, or about sizes for which an error follows.
 static int ignore(TIFF *handle, void *user, const char *module, const char *format, va_list arguments) {
     (void)handle;
     (void)user;
@@ -125,7 +126,7 @@ tessera_tiff_reader *tessera_tiff_reader_open(int descriptor) {
     return reader;
 }
 
-// Compressions of pictures, and what people's programs write; others of libtiff's are rare, and less trustworthy.
+// The compressions that picture files commonly use. libtiff's others are rare and less trustworthy.
 static int is_known(uint16_t compression) {
     switch (compression) {
     case COMPRESSION_NONE:
@@ -177,7 +178,7 @@ static int read_palette(tessera_tiff_reader *reader) {
         || !TIFFGetField(reader->tiff, TIFFTAG_COLORMAP, p, p + 1, p + 2)) {
         return fail(reader, "it has no palette of at most 256 colours");
     }
-    // Some programs write 8 bits of each colour instead of 16.
+    // Some programs write 8 bits per colour instead of 16.
     int is_short = 1;
     for (int c = 0; c < 3; c++) {
         for (int i = 0; i < 1 << reader->samples.bits; i++) is_short &= p[c][i] < 256;
@@ -199,7 +200,7 @@ static int read_alpha(tessera_tiff_reader *reader) {
     return 0;
 }
 
-// How its rows are cut into parts, and memory for them.
+// Determines how rows are split into strips or tiles, and allocates memory for them.
 static int read_layout(tessera_tiff_reader *reader) {
     TIFF *t = reader->tiff;
     size_t bits = (size_t)reader->samples.bits
@@ -221,7 +222,7 @@ static int read_layout(tessera_tiff_reader *reader) {
         kept = reader->part_rows;
         if (reader->tile_bytes == 0 || reader->tile_bytes > LARGEST_PART) return fail(reader, "its tiles are too large");
         reader->tile = malloc(reader->tile_bytes);
-        if (!reader->tile) return fail(reader, "memory is full");
+        if (!reader->tile) return fail(reader, "out of memory");
     } else {
         TIFFGetFieldDefaulted(t, TIFFTAG_ROWSPERSTRIP, &reader->part_rows);
         if (reader->part_rows == 0) return fail(reader, "its strips are empty");
@@ -233,16 +234,16 @@ static int read_layout(tessera_tiff_reader *reader) {
     if (bytes > LARGEST_PART) return fail(reader, "its strips or tiles are too large");
     reader->rows = calloc(1, (size_t)bytes);
     reader->expanded = malloc(sizeof(uint16_t) * reader->width * reader->samples.count);
-    return reader->rows && reader->expanded ? 0 : fail(reader, "memory is full");
+    return reader->rows && reader->expanded ? 0 : fail(reader, "out of memory");
 }
 
 int tessera_tiff_reader_header(tessera_tiff_reader *reader, tessera_tiff_header *header) {
     TIFFOpenOptions *options = TIFFOpenOptionsAlloc();
-    if (!options) return fail(reader, "memory is full");
+    if (!options) return fail(reader, "out of memory");
     TIFFOpenOptionsSetErrorHandlerExtR(options, note, reader);
     TIFFOpenOptionsSetWarningHandlerExtR(options, ignore, reader);
     TIFFOpenOptionsSetMaxSingleMemAlloc(options, LARGEST_PART);
-    // m: no memory map of a file that others may truncate.
+    // m: no memory mapping of a file that others may truncate.
     TIFF *t = reader->tiff = TIFFClientOpenExt(
         "picture", "rm", reader, take, refuse, seek, leave, size_of, NULL, NULL, options);
     TIFFOpenOptionsFree(options);
@@ -285,7 +286,7 @@ int tessera_tiff_reader_header(tessera_tiff_reader *reader, tessera_tiff_header 
     header->software = TIFFGetField(t, TIFFTAG_SOFTWARE, &text) ? text : NULL;
     header->settings = NULL;
     header->settings_size = 0;
-    // libtiff makes a field of its own for a tag that it does not know: with a count, if it is text.
+    // For a tag that it does not know, libtiff makes an anonymous field: with a count if it is text.
     const TIFFField *field = TIFFFindField(t, TESSERA_TIFF_SETTINGS, TIFF_ASCII);
     if (field && TIFFFieldDataType(field) == TIFF_ASCII && TIFFFieldPassCount(field)
         && TIFFGetField(t, TESSERA_TIFF_SETTINGS, &size, &text)) {
@@ -303,7 +304,7 @@ int tessera_tiff_reader_header(tessera_tiff_reader *reader, tessera_tiff_header 
     return reader->error[0] ? -1 : 0;
 }
 
-// A row of tiles, side by side in `rows`.
+// Decodes one row of tiles into `rows`, side by side.
 static int read_tiles(tessera_tiff_reader *reader) {
     TIFF *t = reader->tiff;
     uint32_t across = 0;
@@ -327,7 +328,7 @@ static int read_tiles(tessera_tiff_reader *reader) {
     return 0;
 }
 
-// Strips of all planes.
+// Decodes one strip of every plane.
 static int read_planes(tessera_tiff_reader *reader) {
     TIFF *t = reader->tiff;
     uint32_t left = reader->height - reader->next;
@@ -342,7 +343,7 @@ static int read_planes(tessera_tiff_reader *reader) {
     return 0;
 }
 
-// One row of a strip that is not compressed, however long the strip is.
+// Reads one row of an uncompressed strip, however long the strip is.
 static int read_stored(tessera_tiff_reader *reader) {
     TIFF *t = reader->tiff;
     for (uint16_t plane = 0; plane < reader->planes; plane++) {
@@ -360,7 +361,7 @@ static int read_stored(tessera_tiff_reader *reader) {
     return 0;
 }
 
-// Returns the next row of a plane in `rows`, decoding where a new part begins.
+// Returns the next row of a plane in `rows`, and decodes when a new strip or row of tiles begins.
 static int read_next(tessera_tiff_reader *reader, size_t *offset, size_t *pitch) {
     int is_first = reader->next % reader->part_rows == 0;
     *offset = 0;
@@ -384,7 +385,7 @@ int tessera_tiff_reader_row(tessera_tiff_reader *reader, uint16_t *row) {
     if (reader->error[0]) return -1;
     uint16_t *x = reader->expanded;
     size_t width = reader->width, count = reader->samples.count;
-    // Entries of a palette are not scaled.
+    // Palette indices are not scaled.
     int raw = reader->palette[0] != NULL;
     if (reader->planes == 1) {
         tessera_tiff_samples_expand(reader->samples, reader->rows + offset, width * count, 1, x, raw);

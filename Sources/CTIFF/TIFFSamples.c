@@ -7,7 +7,7 @@
 int tessera_tiff_samples_known(tessera_tiff_samples samples) {
     uint16_t bits = samples.bits;
     switch (samples.format) {
-    // Some programs write "undefined" for whole numbers.
+    // Some programs write "undefined" for integers.
     case SAMPLEFORMAT_VOID:
     case SAMPLEFORMAT_UINT: return (bits >= 1 && bits <= 16) || bits == 32;
     case SAMPLEFORMAT_IEEEFP: return bits == 16 || bits == 32 || bits == 64;
@@ -28,7 +28,7 @@ void tessera_tiff_samples_swap(tessera_tiff_samples samples, uint8_t *row, size_
 }
 
 static uint16_t level(double x) {
-    // NaN is black.
+    // NaN becomes black.
     if (!(x > 0)) return 0;
     return x >= 1 ? 65535 : (uint16_t)(x * 65535 + 0.5);
 }
@@ -41,7 +41,7 @@ static double half(uint16_t bits) {
     return bits >> 15 ? -value : value;
 }
 
-// Numbers of any other count of bits, the most significant bit first.
+// Integers of any other bit depth, most significant bit first.
 static void expand_bits(
     unsigned bits, const uint8_t *row, size_t count, size_t step, uint16_t *out, int raw) {
     uint32_t kept = 0, highest = (1u << bits) - 1;

@@ -1,11 +1,11 @@
-/// Numbers of a TIFF's pixels, of any kind.
+/// Sample values of a TIFF's pixels, in any supported format.
 #ifndef TESSERA_TIFF_SAMPLES_H
 #define TESSERA_TIFF_SAMPLES_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/// How the numbers of a pixel are stored.
+/// How the samples of a pixel are stored.
 typedef struct {
     uint16_t count;
     uint16_t bits;
@@ -13,18 +13,18 @@ typedef struct {
     uint16_t format;
 } tessera_tiff_samples;
 
-/// Whether such numbers can be read.
+/// Whether samples in this format can be read.
 int tessera_tiff_samples_known(tessera_tiff_samples samples);
 
-/// Exchanges the order of bytes within each number of a row.
+/// Swaps the byte order of each sample of a row.
 void tessera_tiff_samples_swap(tessera_tiff_samples samples, uint8_t *row, size_t bytes);
 
-/// Expands numbers to 16 bits: whole numbers by their range, floats from 0…1.
+/// Expands samples to 16 bits: integers from their full range, floats from 0…1.
 ///
 /// - Parameters:
-///   - count: of them
+///   - count: number of samples
 ///   - step: distance between results
-///   - raw: whether to leave whole numbers of at most 8 bits as they are
+///   - raw: whether to leave integers of at most 8 bits unscaled
 void tessera_tiff_samples_expand(
     tessera_tiff_samples samples, const uint8_t *row, size_t count, size_t step, uint16_t *out, int raw);
 

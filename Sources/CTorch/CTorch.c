@@ -15,7 +15,7 @@
 typedef uint64_t Value;
 typedef void *List;
 
-/// PyTorch's functions. Tensors on a call's stack are consumed by it.
+/// PyTorch's functions. A call consumes the tensors on its stack.
 struct tessera_torch {
     int32_t (*call)(const char *, const char *, Value *, uint64_t);
     uint64_t (*version)(void);
@@ -42,7 +42,7 @@ struct tessera_torch {
     int32_t (*types[4])(void);
     int32_t (*cpu)(void);
     void (*gradients)(bool);
-    // Those that may be missing.
+    // Optional functions.
     const char *(*what)(void);
     int32_t (*new_value)(Value **);
     void (*set_threads)(int);
@@ -51,7 +51,7 @@ struct tessera_torch {
         int64_t, const int64_t *, const int64_t *, int32_t, int32_t, int32_t, tessera_tensor *
     );
     int32_t (*data)(tessera_tensor, void **);
-    // Of CUDA's runtime, where that is loaded.
+    // From the CUDA runtime, if it is loaded.
     int (*cuda_memory)(size_t *, size_t *), (*cuda_device)(int *), (*cuda_select)(int);
 };
 
@@ -94,10 +94,10 @@ static const char *fill(tessera_torch torch, void *library) {
         {&torch->types[tessera_torch_int64], "aoti_torch_dtype_int64", 0},
         {&torch->cpu, "aoti_torch_device_type_cpu", 0},
         {&torch->gradients, "aoti_torch_grad_mode_set_enabled", 0},
-        // Since 2.13.
+        // Available since 2.13.
         {&torch->what, "torch_exception_get_what_without_backtrace", 1},
         {&torch->new_value, "torch_new_stable_ivalue", 1},
-        // at::set_num_threads(int): not a part of the stable functions.
+        // at::set_num_threads(int), which is not part of the stable ABI.
         {&torch->set_threads, "_ZN2at15set_num_threadsEi", 1},
         {&torch->openmp_threads, "omp_set_num_threads", 1},
         {&torch->pinned, "aoti_torch_empty_strided_pinned", 1},
@@ -111,7 +111,7 @@ static const char *fill(tessera_torch torch, void *library) {
     return NULL;
 }
 
-/// Functions of CUDA's runtime, which the CUDA half of PyTorch depends on. Without them free memory is unknown.
+/// Loads functions of the CUDA runtime, which PyTorch's CUDA library depends on. Without them free memory is unknown.
 static void fill_cuda(tessera_torch torch, void *library) {
     const struct {
         void *slot;
@@ -127,10 +127,11 @@ static void fill_cuda(tessera_torch torch, void *library) {
     }
 }
 
-/// Whether a library's segments lie within its file: the loader maps a truncated one, and the process ends by SIGBUS.
+/// Whether a library's segments lie within its file: the loader would map a truncated one, and the process would die of
+/// SIGBUS.
 static bool is_whole(const char *path) {
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (file < 0) return true; // The loader says why.
+    if (file < 0) return true; // The loader will say why.
     struct stat status;
     Elf64_Ehdr header;
     bool whole = fstat(file, &status) == 0 && S_ISREG(status.st_mode);
@@ -149,7 +150,7 @@ static bool is_whole(const char *path) {
     return whole;
 }
 
-/// The first of PyTorch's libraries in a folder that is truncated; NULL for none.
+/// The first truncated PyTorch library in a folder, or NULL.
 static const char *truncated(const char *folder, int cuda) {
     static const char *const names[] = {"libc10.so", "libtorch_cpu.so", "libc10_cuda.so", "libtorch_cuda.so"};
     char path[4096];
@@ -162,10 +163,10 @@ static const char *truncated(const char *folder, int cuda) {
 
 enum tessera_torch_opening tessera_torch_open(const char *folder, int cuda, tessera_torch *result) {
     char path[4096];
-    // Threads of the processor sleep while they wait: spinning ones take the time of those that compute where others use the
-    // machine, too. PyTorch's OpenMP reads this when it is loaded.
+    // Idle CPU threads sleep: on a shared machine, spinning ones would take time from threads that compute. PyTorch's
+    // OpenMP reads this when it is loaded.
     setenv("OMP_WAIT_POLICY", "passive", 0);
-    // Its own definitions first: this process may have another OpenBLAS or oneDNN.
+    // The library's own definitions take precedence: this process may have loaded another OpenBLAS or oneDNN.
     const int mode = RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND;
     const char *part = truncated(folder, cuda);
     if (part) {
@@ -186,12 +187,12 @@ enum tessera_torch_opening tessera_torch_open(const char *folder, int cuda, tess
         return tessera_torch_symbol_missing;
     }
     if (cuda) {
-        // GPUs are numbered as nvidia-smi numbers them, unless the user wants it otherwise.
+        // Number GPUs as nvidia-smi does, unless the user chose otherwise.
         setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 0);
         snprintf(path, sizeof path, "%s/libtorch_cuda.so", folder);
         FILE *there = fopen(path, "r");
         if (there) fclose(there);
-        // Registers the same operators for the GPU.
+        // Loading it registers the same operators for the GPU.
         void *half = there ? dlopen(path, mode) : NULL;
         if (!half) {
             const char *message = there ? dlerror() : "there is no libtorch_cuda.so";
@@ -213,7 +214,7 @@ int tessera_torch_parse_device(tessera_torch torch, const char *name, int32_t *t
     return 0;
 }
 
-/// What PyTorch was last told in this thread.
+/// The thread count that was last set in PyTorch for this thread.
 static _Thread_local int threads_now;
 
 void tessera_torch_threads(tessera_torch torch, int count) {

@@ -4,20 +4,20 @@
 
 #include "CTorch.h"
 
-/// Bytes, as NVML reports them.
+/// NVML's memory information, in bytes.
 struct memory {
     unsigned long long all, free, used;
 };
 
-/// A function of NVML, and where its address goes.
+/// The name of an NVML function and where to store its address.
 struct entry {
     void *slot;
     const char *name;
 };
 
-/// Finds functions of NVML.
+/// Looks up NVML functions.
 ///
-/// Returns 0, or 1 where the library or one of them is missing.
+/// Returns 0, or 1 if the library or one of the functions is missing.
 static int find_all(const struct entry *table, size_t count) {
     void *library = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
     if (!library) return 1;
@@ -57,7 +57,7 @@ int tessera_nvidia_temperature(int index) {
     if (find_all(table, sizeof table / sizeof *table)) return -1;
     void *gpu;
     unsigned degrees;
-    // 0: the sensor of the GPU's die.
+    // 0: the sensor on the GPU die.
     if (start() || find((unsigned)index, &gpu) || temperature(gpu, 0, &degrees)) return -1;
     return (int)degrees;
 }

@@ -9,12 +9,12 @@ struct tessera_webp_writer {
     WebPMemoryWriter output;
     int quality;
     int next;
-    // An odd row that waits for the second one of its pair: colour has half the rows.
+    // An odd row that waits for the second row of its pair, because chroma is subsampled vertically.
     int has_pending;
     uint8_t *pair;
 };
 
-// Above this area, in pixels, the parts of a file would grow beyond what its format allows.
+// Above this area, in pixels, a partition of the file could exceed the maximum that the format allows.
 enum { LARGE = 1 << 24 };
 
 tessera_webp_writer *tessera_webp_writer_open(uint32_t width, uint32_t height, int quality) {
@@ -34,7 +34,7 @@ tessera_webp_writer *tessera_webp_writer_open(uint32_t width, uint32_t height, i
     return NULL;
 }
 
-// Converts rows, whole pairs unless they are the last, and copies them into the planes.
+// Converts rows and copies them into the planes. The number of rows is even, except at the end.
 static int import(tessera_webp_writer *writer, const uint8_t *rows, int count, size_t stride) {
     WebPPicture strip, *whole = &writer->picture;
     if (!WebPPictureInit(&strip)) return -1;
@@ -93,7 +93,7 @@ int tessera_webp_writer_encode(tessera_webp_writer *writer, const uint8_t **byte
     writer->picture.custom_ptr = &writer->output;
     int done = WebPEncode(&config, &writer->picture);
     if (!done && writer->picture.error_code == VP8_ENC_ERROR_PARTITION0_OVERFLOW) {
-        // The first part holds the modes of all blocks and has a maximum size: coarser modes fit.
+        // The first partition holds the modes of all blocks and has a maximum size: coarser modes fit.
         WebPMemoryWriterClear(&writer->output);
         writer->picture.error_code = VP8_ENC_OK;
         config.partition_limit = 100;

@@ -10,14 +10,14 @@
 #include <unistd.h>
 #include <zmq.h>
 
-// Glibc's module lacks eventfd, which wakes threads that wait in zmq_poll.
+// Swift's Glibc module lacks eventfd, which wakes threads that wait in zmq_poll.
 static inline int tessera_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
 
-// It lacks pipe2 too, without which another thread's child could inherit the ends.
+// It also lacks pipe2, without which a child started by another thread could inherit the ends.
 int pipe2(int ends[2], int flags);
 static inline int tessera_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
 
-// Nor has it descriptors of processes, which name a process and never its successor.
+// It also lacks pidfds, which refer to one process and never to a later one with the same id.
 static inline int tessera_pidfd_open(int process) {
     return (int)syscall(SYS_pidfd_open, process, 0);
 }

@@ -11,7 +11,7 @@ package struct InputError: Error, Equatable, Sendable, CustomStringConvertible {
     package let problem: String
     /// What to do about it.
     package let remedy: String
-    /// Whether a limit of the system was reached (open files, memory, disk space). Then the input is not at fault, and the
+    /// Whether a system limit was reached (open files, memory, disk space). Then the input is not at fault, and the
     /// exit status is 70.
     package let isSystemLimit: Bool
 
@@ -22,13 +22,13 @@ package struct InputError: Error, Equatable, Sendable, CustomStringConvertible {
         isSystemLimit = false
     }
 
-    /// A system call failed.
+    /// The error for a failed system call.
     ///
     /// - Parameters:
-    ///   - place: the file, flag, field or host that it was for
+    ///   - place: the file, flag, field or host that the call was for
     ///   - operation: what could not be done: "it cannot be opened"
     ///   - code: its `errno`
-    ///   - remedy: what to do about it, unless a limit of the system was reached
+    ///   - remedy: what to do about it, unless a system limit was reached
     package init(_ place: String, _ operation: String, code: Int32, fix remedy: String) {
         let limit = Self.limits[code]
         self.place = place
@@ -45,7 +45,7 @@ package struct InputError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The same error at another place.
     package func moved(to place: String) -> InputError { InputError(place, of: self) }
 
-    /// Limits of the system, and what to do about each.
+    /// System limits by `errno`, and what to do about each.
     private static let limits: [Int32: String] = [
         EMFILE: "Allow more open files: ulimit -n", ENFILE: "Close some of the host's open files",
         ENOMEM: "Free some memory", EAGAIN: "Allow more processes: ulimit -u",
@@ -53,15 +53,15 @@ package struct InputError: Error, Equatable, Sendable, CustomStringConvertible {
         EIO: "Check the disk",
     ]
 
-    /// One line, whatever text a file contributed to it.
+    /// The error as one line, even if it quotes untrusted text from a file.
     package var description: String {
         oneLine("\(place): ", limit: Self.placeLimit)
             + oneLine(problem, limit: Self.problemLimit) + ". "
             + oneLine(remedy, limit: Self.problemLimit) + "."
     }
 
-    /// Characters of a place in an error: a path may have 4096 bytes.
+    /// Maximum length of a place, in characters: a path may have 4096 bytes.
     private static let placeLimit = 5000
-    /// Characters of a problem and of a remedy in an error.
+    /// Maximum length of a problem or a remedy, in characters.
     private static let problemLimit = 700
 }

@@ -1,9 +1,9 @@
-/// A file's name, then `name-2.png`, `name-3.png` and so on.
+/// A sequence of file names: the given one, then `name-2.png`, `name-3.png` and so on.
 package struct NumberedNames: Sequence {
     private let stem: String
     private let ending: String
 
-    /// - Parameter path: the first name; its folder may contain dots, too
+    /// - Parameter path: the first name; its folder may contain dots
     package init(_ path: String) {
         let start = path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex
         // A name whose only dot is its first character has no extension.

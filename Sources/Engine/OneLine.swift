@@ -2,7 +2,7 @@
 /// bidirectional control characters become "·".
 ///
 /// - Parameters:
-///   - text: as it came
+///   - text: the untrusted text
 ///   - limit: maximum number of Unicode scalars; longer text is cut off and ends in "…"
 /// - Returns: one line
 package func oneLine(_ text: String, limit: Int) -> String {

@@ -4,14 +4,14 @@ import Foundation
 import Glibc
 import Protocol
 
-/// `tessera agent`: starts, watches and ends the workers of one host, as requested on standard input.
+/// `tessera agent`: starts, monitors and ends the workers of one host, as requested on standard input.
 ///
-/// The requester holds the other end of the input. When that closes, for whatever reason, the workers
-/// of `run` end, and so do those of `start` without a `keep`.
+/// The requester holds the other end of standard input. When that closes, for whatever reason, the workers of `run`
+/// end; those of `start` also end unless `keep` was received.
 package enum Agent {
-    /// Serves one request.
+    /// Handles one request.
     ///
-    /// - Parameter version: of this program
+    /// - Parameter version: version of this program
     /// - Throws: `InputError` for an invalid request
     package static func serve(version: String) throws {
         closeInheritedDescriptorsInChildren()
@@ -49,8 +49,8 @@ package enum Agent {
         }
     }
 
-    /// Keeps workers from inheriting descriptors that were open when this process began: a process that waits for the end of such a
-    /// pipe would wait for a persistent worker.
+    /// Keeps workers from inheriting descriptors that were open when this process began: a process that reads such a
+    /// pipe to its end would otherwise wait for a persistent worker.
     private static func closeInheritedDescriptorsInChildren() {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
         for descriptor in names.compactMap({ Int32($0) }) where descriptor > STDERR_FILENO {
@@ -169,7 +169,7 @@ package enum Agent {
                     watch.add(name, process, log: path)
                 }
                 events.write(event)
-                // While somebody listens: a worker that ends reports why.
+                // As long as the requester listens, report why a worker ended.
                 _ = NamedThread("watch", stack: 1 << 20) {
                     let ending = ChildProcess.reap(id)
                     let words = LastLines()
@@ -200,7 +200,7 @@ package enum Agent {
         return UserFolder.state.named("workers").map { "\($0)/\(name)" }
     }
 
-    /// The last non-empty lines of a file that may be long.
+    /// The last non-empty lines of a file; reads only its end, because it may be long.
     static func lastLines(of path: String, after start: off_t = 0) -> [String] {
         guard let file = FileHandle(forReadingAtPath: path), let end = try? file.seekToEnd() else {
             return []

@@ -14,27 +14,27 @@ package struct HostCall: Equatable, Sendable {
     }
 }
 
-/// The agents of several hosts, called in parallel.
+/// The agents of several hosts, all running in parallel.
 package final class AgentFleet: Sendable {
     /// Events on the hosts, reported on other threads.
     package enum Event: Sendable {
         case said(worker: String, line: String)
         case ended(worker: String, process: Int32, account: String)
-        /// A host cannot be used, or not any more.
+        /// A host cannot be used, or can no longer be used.
         case failed(host: String, reason: String)
-        /// No host will run a worker any more.
+        /// No host will run a worker any longer.
         case noWorkersLeft
     }
 
     private let links: [AgentLink?]
     private let patience: Duration
 
-    /// Calls all hosts.
+    /// Contacts all hosts.
     ///
     /// - Parameters:
     ///   - calls: one for each host
-    ///   - start: how long a host may take to answer
-    ///   - stop: how long agents may take to end
+    ///   - start: timeout for a host's first answer
+    ///   - stop: timeout for agents to end
     ///   - onEvent: called for each event
     package init(
         _ calls: [HostCall],
@@ -93,7 +93,7 @@ package final class AgentFleet: Sendable {
 
     private let board: FleetBoard
 
-    /// What is known about each host, in the order of the calls.
+    /// What is known about each host, in the order of `calls`.
     package var reports: [HostReport] { board.reports }
 
     /// Waits until a condition holds.
@@ -116,8 +116,8 @@ package final class AgentFleet: Sendable {
     /// Ends all agents, and with them the workers that are not kept.
     ///
     /// - Parameters:
-    ///   - dismissed: whether the workers were told to end, and may take a moment
-    ///   - connected: names of those that could be told; the hosts of others are not waited for
+    ///   - dismissed: whether the workers were told to end and need time to do so
+    ///   - connected: names of the workers that were told; hosts with any other workers are not waited for
     package func stop(dismissed: Bool, connected: Set<String> = []) {
         board.stopReporting()
         let now = ContinuousClock.now
@@ -134,7 +134,7 @@ package final class AgentFleet: Sendable {
     }
 }
 
-/// Reports, as written by the links' threads.
+/// Host reports, written by the threads of the links.
 private final class FleetBoard: Sendable {
     private let state: Mutex<[HostReport]>
     private let onEvent: @Sendable (AgentFleet.Event) -> Void
@@ -148,7 +148,7 @@ private final class FleetBoard: Sendable {
 
     var reports: [HostReport] { state.withLock { $0 } }
 
-    /// Reports no more failures: the links are about to be closed.
+    /// Suppresses further failure events: the links are about to be closed.
     func stopReporting() { isSilent.store(true, ordering: .releasing) }
 
     /// Whether a host has neither answered nor failed.

@@ -4,8 +4,8 @@ import Glibc
 import Protocol
 import Synchronization
 
-/// An agent on a host, from the coordinator's side: a process of this machine, ssh for example, that
-/// carries its standard input and output.
+/// An agent on a host, as seen by the coordinator: a local process, such as ssh, that carries the agent's standard
+/// input and output.
 final class AgentLink: Sendable {
     private let child: ChildProcess
     private let pipe: PrivatePipe
@@ -15,11 +15,11 @@ final class AgentLink: Sendable {
     ///
     /// - Parameters:
     ///   - command: program and arguments
-    ///   - host: for people
+    ///   - host: name of the host, for messages
     ///   - request: what the agent should do
-    ///   - onLine: called with each line, on a thread of its own
+    ///   - onLine: called with each line, on a separate thread
     ///   - onEnd: called once, after the last line
-    /// - Throws: `InputError` when it cannot be started or the request is too long
+    /// - Throws: `InputError` if it cannot be started or the request is too long
     init(
         _ command: [String],
         host: String,
@@ -37,7 +37,7 @@ final class AgentLink: Sendable {
         }
         pipe = try PrivatePipe()
         do {
-            // The pipe's buffer holds it all: this does not wait for a reader.
+            // The request fits into the pipe's buffer, so this does not block.
             guard write(pipe.writing, line, line.count) == line.count else {
                 throw SocketError("write", code: errno)
             }
@@ -59,13 +59,13 @@ final class AgentLink: Sendable {
 
     /// Tells the agent to keep its workers running.
     func keep() {
-        // The reading end is open here too, so that there is no SIGPIPE when the other side has gone.
+        // The read end is also open here, so that there is no SIGPIPE if the agent has gone.
         isOpen.withLock { isOpen in
             if isOpen { _ = write(pipe.writing, "keep\n", 5) }
         }
     }
 
-    /// Closes the agent's input, which ends its work.
+    /// Closes the agent's input, which tells it to stop.
     func closeInput() {
         isOpen.withLock { isOpen in
             guard isOpen else { return }
@@ -75,11 +75,11 @@ final class AgentLink: Sendable {
         }
     }
 
-    /// Waits until it has ended by itself; then sends SIGHUP, and at last SIGKILL.
+    /// Waits until the agent has ended by itself; then closes its input, and finally sends SIGKILL.
     ///
     /// - Parameters:
-    ///   - patience: time before SIGHUP
-    ///   - last: time before SIGKILL
+    ///   - patience: when to close its input
+    ///   - last: when to send SIGKILL
     func end(patience: ContinuousClock.Instant, last: ContinuousClock.Instant) {
         if !child.wait(until: patience) {
             closeInput()

@@ -3,22 +3,22 @@ import Protocol
 
 /// A request to an agent, `tessera agent` on a host: one line of JSON on its standard input.
 ///
-/// What a host needs to know is sent here and not on its command line, where anybody could read it
-/// and a shell would interpret it.
+/// Settings for a host are sent in the request rather than on its command line, where anybody could read them and a
+/// shell would interpret them.
 package struct AgentRequest: Codable, Equatable, Sendable {
     package enum Task: String, Codable, Sendable {
-        /// Start those workers that are not among the running processes, to end with the standard input, and watch
-        /// all of them.
+        /// Start those workers that are not among the running processes, and watch all of them; the new ones end when
+        /// standard input closes.
         case run
-        /// Start workers that keep running, if the word `keep` follows.
+        /// Start workers; they keep running if the line `keep` follows.
         case start
-        /// Report which processes run.
+        /// Report which processes are running.
         case check
         /// End processes.
         case stop
     }
 
-    /// A process that an earlier agent started.
+    /// A worker process that an earlier agent started.
     package struct Known: Codable, Equatable, Sendable {
         package let name: String
         package let process: ProcessIdentity
@@ -28,42 +28,42 @@ package struct AgentRequest: Codable, Equatable, Sendable {
         }
     }
 
-    /// Tessera's version: both sides must be the same.
+    /// Tessera's version, which must be the same on both sides.
     package var version: String
     package var task: Task
-    /// Workers to start.
+    /// Names of the workers to start.
     package var names: [String] = []
-    /// Threads of each; nil shares the host's cores evenly.
+    /// Threads of each worker; nil divides the host's cores evenly.
     package var threads: Int?
-    /// What they compute on, each on the next one; empty: on the processor.
+    /// Devices, assigned to the workers in turn; if empty, they compute on the processor.
     package var devices: [String] = []
-    /// Arguments of `tessera worker` without its name and threads.
+    /// Arguments of `tessera worker`, except its name and threads.
     package var arguments: [String] = []
     package var environment: [String: String] = [:]
-    /// The port at which the first of the host's workers sends the model to machines on its network; nil: none does.
+    /// The port on which the host's first worker sends the model to machines on its network; nil if none does.
     package var share: UInt16?
-    /// Name of the folder for the logs of persistent workers.
+    /// Name of the folder for logs of persistent workers.
     package var folder = ""
     package var processes: [Known] = []
-    /// Seconds that processes have to end by themselves.
+    /// Seconds that processes have to end by themselves before they are killed.
     package var patience = 10.0
 
     package init(version: String, task: Task) {
         (self.version, self.task) = (version, task)
     }
 
-    /// Maximum size of a request, in bytes: what a pipe buffers without a reader.
+    /// Maximum size of a request in bytes, limited by what a pipe buffers without a reader.
     package static let maxLength = 60_000
 
-    /// The line that is sent.
+    /// The request as a line of JSON.
     package func line() throws -> [UInt8] { Array(try AgentEvent.encoder.encode(self)) + [10] }
 }
 
-/// An agent's messages: lines on its standard output, each with `prefix`. All other lines
-/// come from other programs, such as ssh or a login shell.
+/// An agent's messages: lines on its standard output that start with `prefix`. All other lines come from other
+/// programs, such as ssh or a login shell.
 package struct AgentEvent: Codable, Equatable, Sendable {
     package enum Kind: String, Codable, Sendable {
-        /// The agent is running; with the number of the host's cores.
+        /// The agent is running; includes the number of the host's cores.
         case hello
         /// A worker was started.
         case started
@@ -71,7 +71,7 @@ package struct AgentEvent: Codable, Equatable, Sendable {
         case said
         /// A worker has ended.
         case ended
-        /// The state of a process of the request.
+        /// The state of a process named in the request.
         case state
         /// All workers were started, or all processes checked.
         case done
@@ -85,9 +85,9 @@ package struct AgentEvent: Codable, Equatable, Sendable {
     package var text: String?
     package var cores: Int?
     package var isAlive: Bool?
-    /// Whether the process is stopped, as by SIGSTOP.
+    /// Whether the process is suspended, for example by SIGSTOP.
     package var isStopped: Bool?
-    /// Whether a worker that has ended is about to be started again.
+    /// Whether a worker that has ended is about to be restarted.
     package var willReturn: Bool?
 
     package init(_ kind: Kind, name: String? = nil, text: String? = nil) {
@@ -110,7 +110,7 @@ package struct AgentEvent: Codable, Equatable, Sendable {
         Array(Self.prefix.utf8) + Array(try Self.encoder.encode(self)) + [10]
     }
 
-    /// Parses a line; nil for lines that are not an agent's.
+    /// Parses a line; nil if it does not come from an agent.
     package init?(line: String) {
         guard line.hasPrefix(Self.prefix),
             let event = try? JSONDecoder().decode(

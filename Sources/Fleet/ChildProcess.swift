@@ -4,7 +4,7 @@ import Glibc
 import Protocol
 import Synchronization
 
-/// A process that this one started, reaped by the thread that reads its messages.
+/// A process that this one started; the thread that reads its output reaps it.
 final class ChildProcess: Sendable {
     /// How a process ended.
     enum Ending: Equatable, Sendable, CustomStringConvertible {
@@ -23,22 +23,22 @@ final class ChildProcess: Sendable {
 
     let name: String
     let id: Int32
-    /// Nil once it is reaped: its pid may then be reused.
+    /// The pid; nil once the process is reaped, because the pid may then be reused.
     private let living: Mutex<Int32?>
     private let ended = BlockingQueue<Void>()
 
     /// Starts a program.
     ///
     /// - Parameters:
-    ///   - program: its path, or a name to look up in PATH
-    ///   - arguments: without the program's name
-    ///   - environment: variables added to this process's own
-    ///   - name: for people
+    ///   - program: path of the program, or a name to look up in PATH
+    ///   - arguments: arguments, without the program's name
+    ///   - environment: variables to add to this process's own
+    ///   - name: name of the process, for messages
     ///   - lifeline: becomes its standard input
-    ///   - maxLineLength: maximum bytes of a line that are kept
-    ///   - onLine: called with each line that it prints, on a thread of its own
+    ///   - maxLineLength: maximum bytes of a line; the rest is dropped
+    ///   - onLine: called with each line of output, on a separate thread
     ///   - onEnd: called once, after the last line
-    /// - Throws: `InputError` when the program does not exist, `SocketError` when the system is out of resources
+    /// - Throws: `InputError` if the program does not exist, `SocketError` if the system is out of resources
     init(
         _ program: String,
         _ arguments: [String],
@@ -75,24 +75,24 @@ final class ChildProcess: Sendable {
         }
     }
 
-    /// Sends a signal, unless it has ended.
+    /// Sends a signal, unless the process has ended.
     func signal(_ number: Int32) {
         living.withLock { living in if let id = living { kill(id, number) } }
     }
 
-    /// Waits until it has ended and its last line was passed on. Once this returned true, or without a
-    /// deadline, do not call it again.
+    /// Waits until the process has ended and its last line was passed on. Do not call this again once it has returned
+    /// true or been called without a deadline.
     ///
-    /// - Returns: false at the deadline
+    /// - Returns: false if the deadline has passed
     func wait(until deadline: ContinuousClock.Instant) -> Bool {
         ended.take(before: deadline) != nil
     }
 
-    /// The same without a deadline.
+    /// Waits without a deadline.
     func wait() { ended.take() }
 
     private func reap() -> Ending {
-        // Leaves it a zombie, so that the pid cannot be reused before `living` is nil.
+        // Leaves the process a zombie, so that the pid cannot be reused before `living` is nil.
         var info = siginfo_t()
         while waitid(P_PID, id_t(id), &info, WEXITED | WNOWAIT) != 0, errno == EINTR {}
         return living.withLock { living in
@@ -101,7 +101,7 @@ final class ChildProcess: Sendable {
         }
     }
 
-    /// Waits for the end of a process that this one started.
+    /// Waits for a child process to end, and reaps it.
     static func reap(_ id: Int32) -> Ending {
         var status: Int32 = 0
         while waitpid(id, &status, 0) < 0, errno == EINTR {}
@@ -109,15 +109,15 @@ final class ChildProcess: Sendable {
         return signal == 0 ? .exited(status >> 8 & 0xff) : .killed(signal: signal)
     }
 
-    /// Whether it has ended; it stays a zombie until it is reaped.
+    /// Whether the process has ended; it remains a zombie until it is reaped.
     private var isZombie: Bool {
         var info = siginfo_t()
         return waitid(P_PID, id_t(id), &info, WEXITED | WNOWAIT | WNOHANG) == 0
             && info._sifields._sigchld.si_pid == id
     }
 
-    /// Passes on lines, cut where they are too long, until the pipe ends. A process that it left may hold the pipe: when it
-    /// has ended, and nothing comes for a while, nobody waits for that one.
+    /// Passes on lines, truncated if too long, until the pipe closes. A process left behind by this one may keep the
+    /// pipe open: once this one has ended and nothing has arrived for a while, reading stops.
     private func readLines(
         _ descriptor: Int32,
         _ longest: Int,
@@ -126,7 +126,7 @@ final class ChildProcess: Sendable {
         var line: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 4096)
         func pass() {
-            // ssh ends its own lines with CR LF, for terminals.
+            // ssh ends its own lines with CR LF.
             if line.last == UInt8(ascii: "\r") { line.removeLast() }
             let text = printable(String(decoding: line, as: UTF8.self), limit: longest)
             if !text.isEmpty { onLine(text) }

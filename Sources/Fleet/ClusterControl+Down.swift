@@ -2,10 +2,10 @@ import Coordinator
 import Engine
 
 extension ClusterControl {
-    /// Ends what `up` left running, and nothing else.
+    /// Ends the workers that `up` left running, and nothing else.
     ///
     /// - Returns: the hosts
-    /// - Throws: `ClusterUnavailable` when some of it may still run; it stays recorded
+    /// - Throws: `ClusterUnavailable` if some may still be running; these remain recorded
     package func down() throws -> [String] {
         let hold = try folder.take()
         defer { withExtendedLifetime(hold) { folder.tidy() } }

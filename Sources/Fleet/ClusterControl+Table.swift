@@ -29,13 +29,13 @@ extension ClusterControl {
             let running =
                 report.flatMap { $0.task == .check ? Self.alive($0).count : nil }
                 ?? recorded?.workers.count ?? 0
-            // Whoever listened last has heard of those that can join.
+            // The last coordinator has heard from every worker that can join.
             let heard = isLive ? active : active.union(snapshot?.earlier ?? [])
             let alive = report.map(Self.runningWorkers) ?? []
             let stopped = alive.filter { report?.states[$0]?.isStopped == true }
             let absent = alive.filter { worker in
                 guard let report, !stopped.contains(worker) else { return false }
-                // One that was here before may have been taken off the list since.
+                // A worker that had joined before may have been removed from the list since.
                 if !active.contains(worker), Self.cannotJoin(worker, report) { return true }
                 return snapshot != nil && !heard.contains(worker)
             }
@@ -121,12 +121,12 @@ extension ClusterControl {
         return whenIdle
     }
 
-    /// Of a host whose workers a coordinator has.
+    /// State of a host whose workers are connected to a coordinator.
     static func connectedState(_ isRendering: Bool) -> String {
         isRendering ? "rendering" : "joined"
     }
 
-    /// Whether the last line of a worker's log says that it is refused or cannot connect.
+    /// Whether the last line of a worker's log says that it was refused or cannot connect.
     private static func cannotJoin(_ worker: String, _ report: HostReport) -> Bool {
         let line = report.states[worker]?.text ?? ""
         return line.hasPrefix("warning: ") || line.hasPrefix("error: ")

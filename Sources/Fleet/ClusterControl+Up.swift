@@ -6,14 +6,14 @@ import Logging
 import Protocol
 
 extension ClusterControl {
-    /// Starts the workers that are not running yet, leaves them running, and listens as a coordinator until they have
+    /// Starts the workers that are not running yet, leaves them running, and acts as their coordinator until they have
     /// joined.
     ///
     /// - Parameters:
     ///   - identity: the model that the workers must have
-    ///   - least: the minimum number of workers for success; nil for all
+    ///   - least: minimum number of workers for success; nil for all
     ///   - logger: logs the coordinator's events
-    /// - Returns: the hosts, and the error if fewer have joined
+    /// - Returns: the table of hosts, and the error if too few workers have joined
     /// - Throws: `InputError`, `SocketError`
     package func up(
         _ identity: ModelIdentity,
@@ -44,7 +44,7 @@ extension ClusterControl {
             try folder.record()
             ?? ClusterFolder.Record(file: folder.file, endpoint: configuration.endpoint.address)
         let known = try survey(record)
-        // If a render listens there now, the workers join it.
+        // If a render is already listening there, the workers join that instead.
         configuration.patienceWithUnknown = HostedCluster.explanationTime
         let cluster = try openUnlessTaken(configuration, logger)
         defer {
@@ -61,9 +61,9 @@ extension ClusterControl {
             onProgress("a coordinator listens at \(configuration.endpoint): workers join it")
         }
         let (calls, running) = calls(known, &record, endpoint: configuration.endpoint)
-        // Failures are reported once: below the table, or in the error if too few are left.
+        // Failures are reported only once: below the table, or in the error if too few workers are left.
         let fleet = AgentFleet(calls, start: timeouts.start, stop: timeouts.stop) { _ in }
-        // Workers that were not recorded end, whatever happens.
+        // Workers that were not recorded must end, whatever happens.
         defer { fleet.stop(dismissed: false) }
         try keep(calls, of: fleet, in: &record)
         let wanted = least ?? plan.file.hosts.reduce(0) { $0 + plan.names($1).count }
@@ -94,12 +94,12 @@ extension ClusterControl {
         return (shown, problem)
     }
 
-    /// The calls that start the workers that are not running yet.
+    /// The calls that start the missing workers.
     ///
     /// - Parameters:
-    ///   - known: what is running already
-    ///   - record: workers that no longer run are removed from it
-    ///   - endpoint: that workers connect to
+    ///   - known: results of the survey of running workers
+    ///   - record: the record; workers that no longer run are removed from it
+    ///   - endpoint: the endpoint that workers connect to
     /// - Returns: the calls, and how many workers are running already
     private func calls(
         _ known: [Survey],
@@ -129,7 +129,7 @@ extension ClusterControl {
         return (calls, running)
     }
 
-    /// Waits until every host has started its workers or failed, and leaves those running that started.
+    /// Waits until every host has either started its workers or failed; started workers are recorded and left running.
     private func keep(
         _ calls: [HostCall],
         of fleet: AgentFleet,
@@ -148,7 +148,7 @@ extension ClusterControl {
         }
     }
 
-    /// Saves what this coordinator knows of the workers, for other commands.
+    /// Saves this coordinator's knowledge about the workers for other commands.
     private func saveSnapshot(of cluster: Cluster?) throws {
         guard let cluster, let own = ProcessIdentity(of: getpid()) else { return }
         try folder.save(
@@ -160,7 +160,7 @@ extension ClusterControl {
         )
     }
 
-    /// The error when fewer workers joined than were requested. It lists the losses, and the table does not repeat them.
+    /// The error if fewer workers joined than requested. It lists the losses, so that the table does not repeat them.
     private func tooFew(
         _ joined: Int,
         of wanted: Int,
@@ -201,7 +201,7 @@ extension ClusterControl {
         }
     }
 
-    /// - Returns: how many workers have joined
+    /// - Returns: number of workers that have joined
     private func gather(
         _ wanted: Int,
         _ running: Int,
@@ -225,7 +225,7 @@ extension ClusterControl {
                     refused: cluster.refused,
                     elapsed: start.duration(to: .now)
                 )
-                // Workers that have ended are in the error at the end.
+                // Workers that have ended are reported in the error at the end.
                 for warning in watch.warnings(reports, view) where warning.isMissing {
                     logger.warning("\(warning.line)")
                     cluster.explain(warning.worker)
@@ -243,7 +243,7 @@ extension ClusterControl {
 }
 
 extension HostCall {
-    /// The model that its workers load.
+    /// The model that the call's workers load.
     fileprivate var model: String {
         guard let i = request.arguments.firstIndex(of: "--model") else { return "" }
         return request.arguments[i + 1]

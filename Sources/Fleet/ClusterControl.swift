@@ -11,8 +11,8 @@ package struct ClusterControl {
 
     /// - Parameters:
     ///   - plan: the hosts
-    ///   - onProgress: called with lines for people during long operations
-    /// - Throws: `InputError` for a user without a home
+    ///   - onProgress: called with human-readable lines during long operations
+    /// - Throws: `InputError` if the user has no home folder
     package init(
         _ plan: LaunchPlan,
         onProgress: @escaping @Sendable (String) -> Void
@@ -24,9 +24,9 @@ package struct ClusterControl {
 
     var timeouts: ClusterFile.Timeouts { plan.file.timeouts }
 
-    /// What is running, as far as that can be determined.
+    /// The workers that are running, as far as that can be determined.
     ///
-    /// - Throws: `InputError` when the record is damaged
+    /// - Throws: `InputError` if the record is damaged
     package func status() throws -> ClusterTable {
         guard let record = try folder.record() else {
             return table(nil, [], hasCoordinator: false)
@@ -34,10 +34,10 @@ package struct ClusterControl {
         return table(record, try survey(record).map(\.report), hasCoordinator: false)
     }
 
-    /// A recorded host, and what its agent says of its workers.
+    /// A recorded host, and its workers as known to its agent.
     typealias Survey = (report: HostReport, workers: [AgentRequest.Known])
 
-    /// Asks the hosts of a record which of their workers run.
+    /// Asks the recorded hosts which of their workers are running.
     func survey(
         _ record: ClusterFolder.Record
     ) throws -> [Survey] {
@@ -63,7 +63,7 @@ package struct ClusterControl {
         return AgentFleet(calls, start: timeouts.start, stop: timeouts.stop) { _ in }
     }
 
-    /// Workers that run, as far as their host says: those that it checked, or has started.
+    /// Workers that are running according to their host, which has checked or started them.
     static func runningWorkers(_ report: HostReport) -> [String] {
         switch report.task {
         case .check: alive(report)

@@ -1,12 +1,12 @@
 import Engine
 import Yams
 
-/// What a host's workers compute on.
+/// The devices that a host's workers compute on.
 extension ClusterFile.Host {
-    /// Refuses what no processor can compute, whichever the host's is.
+    /// Rejects settings that contradict each other, whatever processor the host has.
     ///
-    /// - Parameter written: the host's fields
-    /// - Throws: `InputError` with the line of the backend
+    /// - Parameter written: the fields of the host
+    /// - Throws: `InputError` with the line of the backend field
     func refuseContradictions(_ written: FieldReader) throws(InputError) {
         guard let backend else { return }
         var fields = written

@@ -2,17 +2,17 @@ import Engine
 import Protocol
 
 extension ClusterFile {
-    /// Refuses to share the model where nobody could tell who may have it, or at a port that is in use.
+    /// Rejects sharing of the model without keys, which tell who may have it, or on a port that is in use.
     ///
     /// - Parameters:
-    ///   - host: that shares
-    ///   - written: its fields
-    /// - Throws: `InputError` with the line of `share`
+    ///   - host: the host that shares its model
+    ///   - written: the fields of the host
+    /// - Throws: `InputError` with the line of the `share` field
     func checkSharing(_ host: Host, _ written: FieldReader) throws(InputError) {
         guard let port = host.share else { return }
         var fields = written
         let node = fields.take("share")
-        // Keys are made for workers of this machine where the file names none.
+        // If the file names no keys, they are generated for workers of this machine.
         let isMade =
             host.isThisOne && coordinator.keys == nil && !coordinator.insecure
             && coordinator.endpoint?.hasPrefix("tcp://") == true
@@ -37,6 +37,7 @@ extension ClusterFile {
         }
     }
 
-    /// Whether machines that are not in the file may call workers or look for the coordinator: they need keys.
+    /// Whether machines that are not in the file may connect to workers or look for the coordinator; this requires
+    /// keys.
     var needsKeys: Bool { coordinator.announce || hosts.contains { $0.share != nil } }
 }

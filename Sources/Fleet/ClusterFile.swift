@@ -3,38 +3,38 @@ import Foundation
 import Protocol
 import Yams
 
-/// `cluster.yaml`: the machines that render, validated field by field. docs/cluster.md describes it.
+/// `cluster.yaml`: the machines that render. Every field is validated; docs/cluster.md describes them.
 package struct ClusterFile: Equatable, Sendable {
     package struct Coordinator: Equatable, Sendable {
         /// The endpoint to listen on; nil for a private `ipc://` socket.
         package var endpoint: String?
         /// The endpoint that workers connect to, if it differs.
         package var connect: String?
-        /// Its secret key, relative to the file.
+        /// Path of the coordinator's secret key, relative to the file.
         package var keys: String?
-        /// Public keys of the workers that may join, relative to the file.
+        /// Path of the public keys of workers that may join, relative to the file.
         package var allow: String?
-        /// Whether to run unencrypted, so that anybody may read and join.
+        /// Whether to run unencrypted, so that anybody can read the traffic and join.
         package var insecure = false
-        /// Whether to tell the network segment where it listens.
+        /// Whether to announce the endpoint on the network segment.
         package var announce = false
 
         package init() {}
     }
 
-    /// Whether it has only the hosts that were selected (`only`).
+    /// Whether the hosts are a selection made by `only`.
     package private(set) var isSelection = false
 
     package struct Timeouts: Equatable, Sendable {
-        /// Until a host has answered the launch command.
+        /// Until a host answers the launch command.
         package var start: Duration = .seconds(30)
-        /// Until enough workers have joined, their models loaded.
+        /// Until enough workers have loaded their models and joined.
         package var join: Duration = .seconds(300)
-        /// Until workers have ended by themselves.
+        /// Until workers end by themselves.
         package var stop: Duration = .seconds(10)
-        /// Silence after which a worker is lost.
+        /// How long a worker may be silent before it counts as lost.
         package var silence: Duration = .seconds(10)
-        /// How long a render waits without a worker.
+        /// How long a render waits without any worker.
         package var grace: Duration = .seconds(60)
 
         package init() {}
@@ -44,15 +44,15 @@ package struct ClusterFile: Equatable, Sendable {
     package struct Host: Equatable, Sendable {
         package var name: String
         package var workers: Int
-        /// Of each worker; nil shares the host's cores evenly.
+        /// Threads of each worker; nil divides the host's cores evenly.
         package var threads: Int?
         package var backend: BackendKind?
         package var precision: Precision?
-        /// What PyTorch computes on there, each by a worker of its own; empty: the processor.
+        /// PyTorch devices, each with a worker of its own; if empty, workers compute on the processor.
         package var devices: [DeviceName] = []
-        /// PyTorch's folder there; nil looks for it.
+        /// PyTorch's folder on that host; nil searches for it.
         package var torch: String?
-        /// Views that a worker predicts together; nil: as many as pay.
+        /// Batch size of a worker, in views; nil chooses it by measurement.
         package var batch: Int?
         /// The model's path on that host; nil for the coordinator's path.
         package var model: String?
@@ -61,11 +61,12 @@ package struct ClusterFile: Equatable, Sendable {
         package var labels: [String] = []
         package var keys: String?
         package var coordinatorKey: String?
-        /// The endpoint that its workers connect to, if it differs from the others'.
+        /// The endpoint that its workers connect to, if it differs from that of other hosts.
         package var connect: String?
         /// `HOST:PORT` of the SOCKS proxy that they connect through.
         package var socksProxy: String?
-        /// The port at which it sends the model to machines on its network; 0: any; nil: it sends nothing.
+        /// The port on which it sends the model to machines on its network; 0 lets the system choose, nil disables
+        /// sharing.
         package var share: UInt16?
         package var environment: [String: String] = [:]
         package var launch: LaunchTemplate?
@@ -79,30 +80,30 @@ package struct ClusterFile: Equatable, Sendable {
     }
 
     package var coordinator = Coordinator()
-    /// The model, as written: relative to the file's own folder.
+    /// Path of the model as written, relative to the folder of the file.
     package var model: String?
     package var launch: LaunchTemplate
     package var timeouts = Timeouts()
-    /// Workers that must have joined before a render starts.
+    /// Number of workers that must have joined before a render starts.
     package var minWorkers: Int?
     package var hosts: [Host] = []
 
     private static let longest = 1 << 18
 
     /// - Parameters:
-    ///   - path: the file's
-    ///   - needsHosts: whether there must be a host, or an endpoint at which machines join by invitation
-    /// - Throws: `InputError` with the file, the line and the field of the first mistake
+    ///   - path: path of the file
+    ///   - needsHosts: whether the file must have a host, or an endpoint on which machines join by invitation
+    /// - Throws: `InputError` with the file, line and field of the first error
     package init(file path: String, needsHosts: Bool = true) throws(InputError) {
         let text = try InputFile.text(path, limit: Self.longest)
         try self.init(yaml: text, place: path, needsHosts: needsHosts)
     }
 
     /// - Parameters:
-    ///   - text: of a file
-    ///   - place: what it is called
-    ///   - needsHosts: whether there must be a host, or an endpoint at which machines join by invitation
-    /// - Throws: `InputError` with the place, the line and the field of the first mistake
+    ///   - text: contents of a file
+    ///   - place: name of the file, for error messages
+    ///   - needsHosts: whether the text must have a host, or an endpoint on which machines join by invitation
+    /// - Throws: `InputError` with the place, line and field of the first error
     package init(yaml text: String, place: String, needsHosts: Bool = true) throws(InputError) {
         var reader = try FieldReader(
             try YAMLForm.root(text, place: place),
@@ -197,7 +198,7 @@ package struct ClusterFile: Equatable, Sendable {
         return found
     }
 
-    /// Checks the form only: whether it can be used turns out when it is used.
+    /// Checks only the syntax: whether the endpoint works is known only when it is used.
     private static func check(
         endpoint text: String,
         _ key: String,
@@ -294,7 +295,7 @@ package struct ClusterFile: Equatable, Sendable {
         guard let name = try fields.located("name") else {
             throw fields.fault("name", nil, "it is missing", fix: "Write - name: HOST")
         }
-        // A name that ssh would take for a flag, or a shell for several words, is not a host.
+        // Reject names that ssh would parse as a flag, or a shell as several words.
         let allowed = "0123456789._-:@%[]".unicodeScalars
         guard !name.text.hasPrefix("-"), name.text.count <= 200,
             name.text.unicodeScalars.allSatisfy({
@@ -392,18 +393,18 @@ package struct ClusterFile: Equatable, Sendable {
         }
     }
 
-    /// A path in the file, resolved on this machine.
+    /// Resolves a path in the file to a path on this machine.
     ///
     /// - Parameters:
-    ///   - path: relative to the folder of the file
-    ///   - file: the path of this file
-    /// - Returns: an absolute path
+    ///   - path: a path relative to the folder of the file
+    ///   - file: path of the cluster file
+    /// - Returns: the absolute path
     package static func resolve(_ path: String, in file: String) -> String {
         let expanded = UserFolder.expanded(path)
         return URL(fileURLWithPath: expanded, relativeTo: URL(fileURLWithPath: file)).path
     }
 
-    /// The same with only the hosts that have one of these names or labels.
+    /// A copy with only those hosts whose name or label is in the list.
     ///
     /// - Throws: `InputError` for a name that matches no host
     package func only(_ wanted: [String]) throws(InputError) -> ClusterFile {

@@ -13,14 +13,14 @@ extension ClusterFolder.Record {
         hosts[place].workers += new
     }
 
-    /// Forgets all workers of a host but these.
+    /// Removes all workers of a host from the record, except these.
     mutating func keep(_ names: [String], of host: String) {
         guard let place = hosts.firstIndex(where: { $0.name == host }) else { return }
         hosts[place].workers.removeAll { !names.contains($0.name) }
         hosts.removeAll(where: \.workers.isEmpty)
     }
 
-    /// Forgets workers of a host.
+    /// Removes workers of a host from the record.
     mutating func remove(_ names: [String], of host: String) {
         guard let place = hosts.firstIndex(where: { $0.name == host }) else { return }
         hosts[place].workers.removeAll { names.contains($0.name) }

@@ -5,22 +5,22 @@ import Glibc
 import Protocol
 import Synchronization
 
-/// The state of one cluster file: which workers `tessera cluster up` left running, and what the
-/// last coordinator knew about them. In `$XDG_STATE_HOME/tessera/clusters`.
+/// The state of one cluster file, in `$XDG_STATE_HOME/tessera/clusters`: which workers `tessera cluster up` left
+/// running, and what the last coordinator knew about them.
 package struct ClusterFolder: Sendable {
     /// Workers that were started and keep running.
     package struct Record: Codable, Equatable, Sendable {
         package struct Host: Codable, Equatable, Sendable {
             package var name: String
-            /// The command that starts an agent there.
+            /// The command that starts an agent on the host.
             package var command: [String]
             package var workers: [AgentRequest.Known]
-            /// Path of the model that the workers load, on that host.
+            /// Path on the host of the model that its workers load.
             package var model: String
         }
 
         package var format = 1
-        /// The cluster file.
+        /// Path of the cluster file.
         package var file: String
         /// The endpoint that the workers connect to.
         package var endpoint: String
@@ -38,7 +38,7 @@ package struct ClusterFolder: Sendable {
             package var threads: Int
             package var backend: String
             package var precision: String
-            /// Model of its processor or GPU.
+            /// Name of its processor or GPU.
             package var device: String
             /// Path of its model on its host.
             package var model: String
@@ -48,7 +48,7 @@ package struct ClusterFolder: Sendable {
             package var busy: Double
             /// Seconds since 1970.
             package var lastHeard: Double
-            /// What files of earlier versions do not have.
+            /// Fields added later; nil in files of earlier versions.
             package var more: More?
 
             package init(
@@ -71,13 +71,14 @@ package struct ClusterFolder: Sendable {
             }
         }
 
-        /// More about a worker.
+        /// Further facts about a worker.
         package struct More: Codable, Equatable, Sendable {
-            /// Views and tiles, and bytes from it and to it, each second of the last few.
+            /// Views and tiles per second, and bytes per second from the worker and to it, averaged over the last few
+            /// seconds.
             package var rate = 0.0
             package var received = 0.0
             package var sent = 0.0
-            /// In all.
+            /// Total number of tiles.
             package var tiles = 0
             package var retries = 0
             package var damaged = 0
@@ -92,10 +93,10 @@ package struct ClusterFolder: Sendable {
         package var coordinator: ProcessIdentity
         package var endpoint: String
         package var workers: [Worker]
-        /// Names of workers that an earlier coordinator knew and this one has not heard of: a render may be over
-        /// before they have called.
+        /// Names of workers that an earlier coordinator knew but this one has not heard from: a render may end before
+        /// they have connected.
         package var earlier: [String]
-        /// Units without an answer, and when this was written, in seconds since 1970.
+        /// Number of units without an answer, and the time of writing in seconds since 1970.
         package var unitsLeft: Int?
         package var written: Double?
 
@@ -130,18 +131,18 @@ package struct ClusterFolder: Sendable {
     }
 
     package let path: String
-    /// The cluster file, without symbolic links.
+    /// Path of the cluster file, with symbolic links resolved.
     package let file: String
-    /// Identifies the cluster on every host, for logs.
+    /// Identifies the cluster on every host, for the folder of its logs.
     package let name: String
 
     /// - Parameter file: path of the cluster file
-    /// - Throws: `InputError` for a user without a home
+    /// - Throws: `InputError` if the user has no home folder
     package init(for file: String) throws(InputError) {
         let url = URL(fileURLWithPath: file).resolvingSymlinksInPath()
         self.file = url.path
         let hash = FileHash()
-        // This machine's file: others may have one with the same path and use the same hosts.
+        // Include the host: other machines may have a file with the same path and use the same hosts.
         hash.add(text: "\(ProcessInfo.processInfo.hostName) \(getuid()) \(url.path)")
         let stem = url.deletingPathExtension().lastPathComponent
             .filter { $0.isASCII && ($0.isLetter || $0.isNumber) }
@@ -159,16 +160,16 @@ package struct ClusterFolder: Sendable {
     private var recordPath: String { "\(path)/started.json" }
     private var seenPath: String { "\(path)/joined-seen.json" }
 
-    /// Invitations, and machines that joined.
+    /// Open invitations, and machines that have joined.
     package var joined: JoinFolder { JoinFolder(path: path) }
 
-    /// When a coordinator heard of workers last, by their keys, in seconds since 1970.
+    /// When a coordinator last heard from each worker's key, in seconds since 1970.
     package var seen: [String: Double] {
         (try? InputFile.bytes(seenPath, limit: 1 << 22))
             .flatMap { try? JSONDecoder().decode([String: Double].self, from: Data($0)) } ?? [:]
     }
 
-    /// Remembers when workers were heard of, if machines joined this cluster.
+    /// Records when workers were last heard from, if any machine has joined this cluster.
     func note(_ statistics: [WorkerStatistics]) throws {
         let heard = statistics.compactMap { worker in
             worker.key.map { ($0, worker.lastHeard.timeIntervalSince1970) }
@@ -176,7 +177,7 @@ package struct ClusterFolder: Sendable {
         try note(heard: Dictionary(heard, uniquingKeysWith: max))
     }
 
-    /// The same of keys, in seconds since 1970.
+    /// Records when keys were last heard from, in seconds since 1970.
     func note(heard: [PublicKey: Double]) throws {
         guard let book = try? joined.book(), !book.members.isEmpty else { return }
         let before = seen
@@ -189,23 +190,22 @@ package struct ClusterFolder: Sendable {
 
     private var presentPath: String { "\(path)/relay-present.json" }
 
-    /// Keys of the machines that are connected to a relay, as long as one runs.
+    /// Keys of the machines that are connected to a relay, while one is running.
     var present: Set<String> {
         (try? InputFile.bytes(presentPath, limit: 1 << 20))
             .flatMap { try? JSONDecoder().decode(Set<String>.self, from: Data($0)) } ?? []
     }
 
-    /// The same, of the relay.
+    /// Records the keys of the machines that are connected to the relay.
     func note(present: Set<PublicKey>) throws {
         try write(Set(present.map(\.text)), presentPath)
     }
 
     private var snapshotPath: String { "\(path)/seen.json" }
 
-    /// Creates the folder, and locks it so that no other process starts or stops workers while the
-    /// lock is held.
+    /// Creates the folder and locks it, so that no other process starts or stops workers meanwhile.
     ///
-    /// - Throws: `InputError` when another process holds the lock
+    /// - Throws: `InputError` if another process holds the lock
     func take() throws(InputError) -> FileLock {
         try PrivateFolder.make(path)
         return try FileLock(
@@ -219,9 +219,9 @@ package struct ClusterFolder: Sendable {
         )
     }
 
-    /// What was started; nil if nothing was.
+    /// The workers that were started; nil if none were.
     ///
-    /// - Throws: `InputError` when the file is damaged: what it recorded may still be running
+    /// - Throws: `InputError` if the file is damaged: workers that it recorded may still be running
     package func record() throws(InputError) -> Record? {
         guard FileManager.default.fileExists(atPath: recordPath) else { return nil }
         let bytes = try InputFile.bytes(recordPath, limit: 1 << 24)
@@ -237,7 +237,7 @@ package struct ClusterFolder: Sendable {
         return record
     }
 
-    /// Saves a record; without hosts, removes it.
+    /// Saves a record, or removes it if it has no hosts.
     package func save(_ record: Record) throws {
         guard !record.hosts.isEmpty else {
             unlink(recordPath)
@@ -246,7 +246,7 @@ package struct ClusterFolder: Sendable {
         try write(record, recordPath)
     }
 
-    /// What the last coordinator knew; nil if there was none.
+    /// The last coordinator's view of its workers; nil if there was no coordinator.
     package var snapshot: Snapshot? {
         (try? InputFile.bytes(snapshotPath, limit: 1 << 24))
             .flatMap { try? JSONDecoder().decode(Snapshot.self, from: Data($0)) }
@@ -257,7 +257,7 @@ package struct ClusterFolder: Sendable {
         try write(snapshot, snapshotPath)
     }
 
-    /// Removes what is not needed once nothing is running.
+    /// Removes files that are not needed once nothing is running.
     package func tidy() {
         guard !FileManager.default.fileExists(atPath: recordPath) else { return }
         unlink(snapshotPath)
@@ -279,8 +279,8 @@ final class StatusWriter: Sendable {
     private let thread: NamedThread
 
     /// - Parameters:
-    ///   - cluster: the coordinator of this process
-    ///   - folder: of its cluster file
+    ///   - cluster: the coordinator in this process
+    ///   - folder: the folder of its cluster file
     init(_ cluster: Cluster, _ folder: ClusterFolder) {
         let last = folder.snapshot
         let rates = Mutex(WorkerRates())
@@ -300,14 +300,14 @@ final class StatusWriter: Sendable {
                 let now = Date().timeIntervalSince1970
                 (snapshot.unitsLeft, snapshot.written) = (cluster.unitsLeft, now)
                 rates.withLock { $0.fill(&snapshot, from: statistics, at: now) }
-                // Only informative: a full disk does not end a render.
+                // The file is only informative: a full disk must not end a render.
                 try? folder.save(snapshot)
                 try? folder.note(statistics)
             }
         }
     }
 
-    /// Writes once more, and never again.
+    /// Writes a last time, then stops.
     func stop() {
         isOver.put(())
         thread.join()

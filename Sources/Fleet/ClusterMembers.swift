@@ -2,7 +2,7 @@ import Engine
 import Foundation
 import Protocol
 
-/// Invitations to the cluster of a file, and the machines that joined it.
+/// Invitations to a file's cluster, and the machines that have joined it.
 package struct ClusterMembers {
     private let file: ClusterFile
     private let path: String
@@ -11,26 +11,26 @@ package struct ClusterMembers {
 
     /// - Parameters:
     ///   - file: the cluster file
-    ///   - path: where it is
-    /// - Throws: `InputError` for a user without a home
+    ///   - path: path of the cluster file
+    /// - Throws: `InputError` if the user has no home folder
     package init(_ file: ClusterFile, path: String) throws(InputError) {
         (self.file, self.path) = (file, path)
         folder = try ClusterFolder(for: path)
         joined = folder.joined
     }
 
-    /// Most uses of one invitation.
+    /// Maximum number of uses of one invitation.
     package static let maxUses = 1000
 
-    /// Makes an invitation.
+    /// Creates an invitation.
     ///
     /// - Parameters:
-    ///   - uses: how many machines may join with it
-    ///   - seconds: how long it is valid
-    ///   - address: HOST or HOST:PORT that machines connect to; nil: the file's
-    ///   - now: seconds since 1970
-    /// - Returns: the code to pass on
-    /// - Throws: `InputError` when the file's coordinator cannot be reached by other machines, or has no keys
+    ///   - uses: maximum number of machines that may join with the invitation
+    ///   - seconds: how long the invitation is valid
+    ///   - address: HOST or HOST:PORT that machines connect to; nil for the address in the file
+    ///   - now: current time in seconds since 1970
+    /// - Returns: the invitation code to pass on
+    /// - Throws: `InputError` if other machines cannot reach the file's coordinator, or it has no keys
     package func invite(
         uses: Int,
         seconds: Double,
@@ -49,10 +49,10 @@ package struct ClusterMembers {
         return InvitationCode(host: host, port: port, coordinator: coordinator, pair: pair)
     }
 
-    /// Makes the keys with which machines that join connect, where the file names none and has an endpoint that they could
-    /// reach: a coordinator that runs for long must have them before anybody is invited.
+    /// Generates the keys for machines that join, if the file names none and has an endpoint that they could reach: a
+    /// long-running coordinator must have the keys before anybody is invited.
     ///
-    /// - Throws: `InputError` when they cannot be written
+    /// - Throws: `InputError` if they cannot be written
     package func prepare() throws {
         let coordinator = file.coordinator
         guard !coordinator.insecure, coordinator.keys == nil,
@@ -61,12 +61,12 @@ package struct ClusterMembers {
         _ = try ClusterKeys.make(in: folder.path)
     }
 
-    /// Whether a coordinator that runs now was started with the keys of invitations.
+    /// Whether a coordinator that is running was started with the keys that invitations use.
     package var hasKeys: Bool {
         file.coordinator.keys != nil || ClusterKeys(madeIn: folder.path) != nil
     }
 
-    /// Whether `cluster up` has started workers that still run, as far as is recorded.
+    /// Whether workers started by `cluster up` are recorded as running.
     package var hasStartedWorkers: Bool { (try? folder.record()) != nil }
 
     private func coordinatorKey() throws -> PublicKey {
@@ -86,10 +86,10 @@ package struct ClusterMembers {
     /// Whether the coordinator announces itself on the network segment.
     package var isAnnounced: Bool { file.coordinator.announce }
 
-    /// Whether workers are started by the file; a relay's lists none, and a coordinator's need not.
+    /// Whether the file lists hosts; a relay's lists none, and a coordinator's need not.
     package var hasHosts: Bool { !file.hosts.isEmpty }
 
-    /// Whether a process of this host listens at the coordinator's endpoint now.
+    /// Whether a process of this host is listening on the coordinator's endpoint.
     package var isListening: Bool {
         guard let text = file.coordinator.endpoint,
             let endpoint = try? Endpoint(text, reach: .network)
@@ -97,17 +97,17 @@ package struct ClusterMembers {
         return EndpointUser.find(endpoint) != nil
     }
 
-    /// The list of machines and invitations.
+    /// The machines and invitations.
     ///
-    /// - Throws: `InputError` when the list is damaged
+    /// - Throws: `InputError` if the list is damaged
     package func list() throws(InputError) -> MemberList {
         MemberList(try joined.book(), seen: folder.seen)
     }
 
-    /// Takes a machine off the list. A running coordinator ends its connection within half a second.
+    /// Removes a machine from the list. A running coordinator closes its connection within half a second.
     ///
-    /// - Returns: what was done, in lines
-    /// - Throws: `InputError` if none has this name
+    /// - Returns: human-readable lines that say what was done
+    /// - Throws: `InputError` if no machine has this name
     package func remove(_ name: String) throws -> [String] {
         let now = Date().timeIntervalSince1970
         return try joined.change { book in
@@ -127,14 +127,14 @@ package struct ClusterMembers {
     }
 }
 
-/// Where machines that are invited find the coordinator.
+/// The address at which invited machines find the coordinator.
 enum InvitationAddress {
     /// - Parameters:
-    ///   - coordinator: of the cluster file
-    ///   - path: the file's
-    ///   - address: HOST or HOST:PORT to use in its place
+    ///   - coordinator: the coordinator section of the cluster file
+    ///   - path: path of the cluster file
+    ///   - address: HOST or HOST:PORT to use instead
     /// - Returns: host and port
-    /// - Throws: `InputError` when there is no TCP endpoint, or no address for it
+    /// - Throws: `InputError` if there is no TCP endpoint or no address for it
     static func choose(
         _ coordinator: ClusterFile.Coordinator,
         _ path: String,

@@ -2,18 +2,18 @@ import Coordinator
 import Engine
 import Foundation
 
-/// The table of hosts that `tessera cluster` shows. Unknown values are a dash.
+/// The table of hosts that `tessera cluster` shows. Unknown values are shown as a dash.
 package struct ClusterTable: Equatable, Sendable, Encodable {
     package struct Row: Equatable, Sendable, Encodable {
         package var host: String
         package var state: String
-        /// Workers that are running or have joined, of those expected.
+        /// Workers that are running or have joined, out of those expected.
         package var workers: String
         package var model: String?
-        /// Of the host where it was asked, else its workers' threads.
+        /// Cores of the host if its agent was asked, or else its workers' threads.
         package var cores: Int?
         package var precision: String?
-        /// What its workers compute on: GPUs, or `cpu`.
+        /// Devices of its workers: GPUs, or `cpu`.
         package var device: String?
         package var viewsPerSecond: Double?
         /// Seconds since the coordinator last received a message from one of its workers.
@@ -25,12 +25,12 @@ package struct ClusterTable: Equatable, Sendable, Encodable {
     }
 
     package var rows: [Row]
-    /// Hosts whose workers do not all run and join, though they were started.
+    /// Hosts with workers that were started but are not running or have not joined.
     package var missing: [String] = []
     /// Lines below the table.
     package var notes: [String] = []
 
-    /// The error where hosts of a file are missing.
+    /// The error if hosts of the file are missing; nil otherwise.
     package func problem(file: String) -> ClusterUnavailable? {
         guard !missing.isEmpty else { return nil }
         return ClusterUnavailable(
@@ -48,7 +48,7 @@ package struct ClusterTable: Equatable, Sendable, Encodable {
         "HOST", "STATE", "WORKERS", "MODEL", "CORES", "PRECISION", "DEVICE", "VIEWS/S", "LAST SEEN",
     ]
 
-    /// Lines as wide as necessary.
+    /// The table as lines, with columns as wide as necessary.
     package var lines: [String] {
         let cells =
             [Self.head]
@@ -65,10 +65,10 @@ package struct ClusterTable: Equatable, Sendable, Encodable {
 }
 
 extension ClusterTable.Row {
-    /// Adds a coordinator's view of the host's workers.
+    /// Adds a coordinator's data on the host's workers.
     ///
     /// - Parameters:
-    ///   - workers: those of this host
+    ///   - workers: the workers of this host
     ///   - now: seconds since 1970
     mutating func add(_ workers: [ClusterFolder.Snapshot.Worker], now: Double) {
         guard !workers.isEmpty else { return }

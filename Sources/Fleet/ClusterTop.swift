@@ -3,43 +3,43 @@ import Engine
 import Foundation
 import Protocol
 
-/// What `tessera cluster top` shows: what the coordinator of a cluster last published. Pure.
+/// The data for `tessera cluster top`: what the coordinator of a cluster last published. Pure.
 package struct ClusterTop: Equatable, Sendable, Encodable {
     package struct Row: Equatable, Sendable, Encodable {
         package var name: String
         package var state: String
         package var device: String
         package var precision: String
-        /// Views and tiles each second of the last few; nil where that is not known.
+        /// Views and tiles per second over the last few seconds; nil if unknown.
         package var rate: Double?
-        /// Degrees Celsius.
+        /// Temperature in degrees Celsius.
         package var temperature: Double?
-        /// Bytes that its host has free.
+        /// Free memory of its host, in bytes.
         package var freeMemory: Int?
-        /// Bytes each second from it and to it.
+        /// Bytes per second from it and to it.
         package var received: Double?
         package var sent: Double?
         package var views: Int
         package var tiles: Int?
         package var retries: Int?
         package var damaged: Int?
-        /// Seconds since it was heard.
+        /// Seconds since it was last heard from.
         package var lastSeen: Double
     }
 
-    /// Whether a coordinator runs now; otherwise everything is from the last one.
+    /// Whether a coordinator is running; otherwise all data is from the last one.
     package var isLive: Bool
     package var endpoint: String?
     package var process: Int32?
-    /// What it renders and how far it is, as other users of the host are told.
+    /// What it is rendering and its progress, as published for other users of the host.
     package var work: String?
     package var unitsLeft: Int?
     package var rows: [Row] = []
 
     /// - Parameters:
-    ///   - snapshot: what a coordinator wrote; nil if none has
-    ///   - isLive: whether it runs
-    ///   - work: what it says of its render
+    ///   - snapshot: what a coordinator last wrote; nil if none has
+    ///   - isLive: whether that coordinator is running
+    ///   - work: the coordinator's own description of its render
     ///   - now: seconds since 1970
     package init(
         _ snapshot: ClusterFolder.Snapshot?,
@@ -73,7 +73,7 @@ package struct ClusterTop: Equatable, Sendable, Encodable {
         }
     }
 
-    /// A worker that answers and is slow is not one that is gone.
+    /// Distinguishes a worker that answers slowly from one that is gone.
     static func state(_ worker: ClusterFolder.Snapshot.Worker) -> String {
         guard worker.isActive else { return "gone" }
         if let slowness = worker.more?.slowness {
@@ -83,7 +83,7 @@ package struct ClusterTop: Equatable, Sendable, Encodable {
         return (worker.more?.rate ?? 0) > 0 ? "works" : "idle"
     }
 
-    /// A line about a worker that works too slowly; nil for others.
+    /// A warning about a worker that is too slow; nil if it is not.
     package static func trouble(_ worker: ClusterFolder.Snapshot.Worker) -> String? {
         guard worker.isActive, let more = worker.more else { return nil }
         let heat = more.host?.temperature.map { String(format: ", %.0f °C", $0) } ?? ""
@@ -94,7 +94,7 @@ package struct ClusterTop: Equatable, Sendable, Encodable {
         return more.isLate ? "\(worker.name) is connected but late with its unit\(heat)" : nil
     }
 
-    /// Lines as wide as necessary.
+    /// The table as lines, with columns as wide as necessary.
     package var lines: [String] {
         let active = rows.filter { $0.state != "gone" }
         let rate = active.compactMap(\.rate).reduce(0, +)
@@ -142,7 +142,7 @@ package struct ClusterTop: Equatable, Sendable, Encodable {
 }
 
 extension ClusterFolder {
-    /// What the coordinator of this cluster last published. Asks nobody: no host, no worker, and not the coordinator.
+    /// What this cluster's coordinator last published. Contacts no host, worker or coordinator.
     package func top(at now: Double) -> ClusterTop {
         let snapshot = snapshot
         let isLive = snapshot?.coordinator.isAlive ?? false
@@ -154,7 +154,7 @@ extension ClusterFolder {
         )
     }
 
-    /// What the coordinator of a snapshot says that it does; nil if it says nothing.
+    /// What the coordinator of a snapshot says it is doing; nil if it says nothing.
     func work(of snapshot: Snapshot) -> String? {
         guard let endpoint = try? Endpoint(snapshot.endpoint, reach: .network),
             let note = EndpointUser.find(endpoint)?.note

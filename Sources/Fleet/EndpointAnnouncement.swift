@@ -3,7 +3,7 @@ import Glibc
 import Protocol
 import Synchronization
 
-/// Tells others who want the endpoint of a render what uses it, and how far it is, until the render ends.
+/// Tells others who want a render's endpoint what is using it and how far that is, until the render ends.
 package final class EndpointAnnouncement: Sendable {
     private struct State {
         var progress: RenderProgress
@@ -24,7 +24,7 @@ package final class EndpointAnnouncement: Sendable {
         state.withLock { write(&$0) }
     }
 
-    /// Takes note of how far the render is.
+    /// Updates the progress of the render.
     package func note(_ report: RenderReport) {
         state.withLock { state in
             state.progress.take(report)
@@ -33,10 +33,10 @@ package final class EndpointAnnouncement: Sendable {
         }
     }
 
-    /// Nothing is rendered for now.
+    /// Reports that nothing is being rendered at the moment.
     package func rest() {
         state.withLock { state in
-            // One that has stopped says nothing more.
+            // After `stop`, nothing is published.
             guard state.note != nil else { return }
             state.progress = RenderProgress(state.progress.role)
             write(&state)
@@ -55,7 +55,7 @@ package final class EndpointAnnouncement: Sendable {
         (state.note, state.written) = (note, .now)
     }
 
-    /// Others are told nothing more.
+    /// Withdraws the announcement.
     package func stop() {
         state.withLock { state in
             state.note?.remove(at: endpoint)

@@ -3,17 +3,17 @@ import Foundation
 import Glibc
 import Protocol
 
-/// What a coordinator tells other users of its host about itself: a small file that everybody may read. It has the
-/// endpoint, the user and the process in its name, and is believed only if that user owns it and listens there.
+/// What a coordinator tells other users of its host about itself: a small world-readable file. Its name contains the
+/// endpoint, the user and the process; it is trusted only if that user owns it and listens there.
 package struct EndpointNote: Codable, Equatable, Sendable {
     package var process: ProcessIdentity
-    /// What it does, in a few words.
+    /// What it is doing, in a few words.
     package var work: String
-    /// How far it is.
+    /// Its progress, as text.
     package var progress: String?
-    /// Whether it goes on until somebody stops it; nil in notes of earlier versions.
+    /// Whether it runs until somebody stops it; nil in notes of earlier versions.
     package var isService: Bool?
-    /// Whether it is a relay; nil for others.
+    /// Whether it is a relay; nil if not.
     package var isRelay: Bool?
 
     package init(
@@ -30,7 +30,7 @@ package struct EndpointNote: Codable, Equatable, Sendable {
     private static let largest = 4096
     private static let folder = "/tmp"
 
-    /// How the names of an endpoint's notes begin: with its port, on whichever addresses, or its path.
+    /// File name prefix of an endpoint's notes: contains its port, for any address, or its path.
     private static func prefix(_ endpoint: Endpoint, owner: uid_t) -> String {
         let place = endpoint.port.map { "\($0)" } ?? (endpoint.path ?? "").replacing("/", with: "_")
         return "tessera-\(place.suffix(120))-\(owner)-"
@@ -40,7 +40,7 @@ package struct EndpointNote: Codable, Equatable, Sendable {
         "\(Self.folder)/\(Self.prefix(endpoint, owner: getuid()))\(process.id).json"
     }
 
-    /// The notes of a user's processes that run.
+    /// The notes of a user's running processes.
     static func all(at endpoint: Endpoint, owner: uid_t) -> [EndpointNote] {
         let start = prefix(endpoint, owner: owner)
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
@@ -65,7 +65,7 @@ package struct EndpointNote: Codable, Equatable, Sendable {
         }
     }
 
-    /// Who was writing a note that has not got its name yet.
+    /// The process that was writing a note that has not been renamed to its final name.
     private static func writer(ofUnfinished name: String, _ own: String) -> pid_t? {
         guard let start = name.range(of: own, options: .backwards),
             let end = name.range(of: ".json.", options: .backwards),
@@ -92,7 +92,7 @@ package struct EndpointNote: Codable, Equatable, Sendable {
         return note
     }
 
-    /// Only informative: where it cannot be written, others are told less.
+    /// The note is only informative: if it cannot be written, others are told less.
     func write(at endpoint: Endpoint) {
         guard let data = try? JSONEncoder().encode(self), data.count <= Self.largest,
             let file = try? TemporaryFile(for: path(endpoint))

@@ -3,16 +3,16 @@ import Engine
 import Protocol
 
 extension EndpointTaken {
-    /// Whether a render or another command of Tessera listens there, which ends by itself.
+    /// Whether the holder is a render or another Tessera command, which will end by itself.
     package var isWorthWaitingFor: Bool {
         guard let note = EndpointUser.find(endpoint)?.note else { return false }
         return note.isService != true && note.isRelay != true
     }
 
-    /// Who listens there, in words; nil if nobody does any more, or it cannot be known.
+    /// Who is listening there, as text; nil if nobody is any longer, or it cannot be determined.
     package var holder: String? { EndpointUser.find(endpoint)?.description }
 
-    /// The error of a command that needs the endpoint now; `waits` is the flag that waits for it, if there is one.
+    /// The error for a command that needs the endpoint now; `waits` is the flag that waits for it, if there is one.
     package func error(waits: String?) -> any Error {
         guard let user = EndpointUser.find(endpoint) else { return inputError }
         guard let note = user.note else {

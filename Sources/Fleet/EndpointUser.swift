@@ -4,22 +4,22 @@ import Foundation
 import Glibc
 import Protocol
 
-/// Who listens at an endpoint, as far as that can be known on this host.
+/// Who is listening on an endpoint, as far as that can be determined on this host.
 package struct EndpointUser: Equatable, Sendable {
     /// The process; nil if it is hidden from this user.
     package var process: Int32?
     /// Name of its user.
     package var user: String
-    /// Name of its program, as far as it is known.
+    /// Name of its program, if known.
     package var program: String?
-    /// What it tells of itself, if it is Tessera.
+    /// What it says about itself, if it is Tessera.
     package var note: EndpointNote?
 
     package init(user: String) {
         self.user = user
     }
 
-    /// In words: "user anna's render lake-1 (process 4711), 41 %, phase 2 of 3".
+    /// As text: "user anna's render lake-1 (process 4711), 41 %, phase 2 of 3".
     package var description: String {
         let number = (note?.process.id ?? process).map { "process \($0)" }
         if let note {
@@ -31,9 +31,9 @@ package struct EndpointUser: Equatable, Sendable {
         return "user \(user)'s " + (parts.isEmpty ? "process" : parts.joined(separator: ", "))
     }
 
-    /// Finds the process of this host that listens at an endpoint.
+    /// Finds the process of this host that is listening on an endpoint.
     ///
-    /// - Returns: nil where nobody listens
+    /// - Returns: nil if nobody is listening
     package static func find(_ endpoint: Endpoint) -> EndpointUser? {
         guard let (owner, inode) = listener(endpoint) else { return nil }
         var user = EndpointUser(user: name(of: owner))
@@ -57,7 +57,7 @@ package struct EndpointUser: Equatable, Sendable {
             ?? listener(text("/proc/net/tcp6"), port: port)
     }
 
-    /// The owner and the inode of the socket that listens at a path, from the text of /proc/net/unix.
+    /// Owner and inode of the socket that is listening on a path, from the contents of /proc/net/unix.
     private static func unixListener(
         _ text: String,
         path: String
@@ -75,19 +75,20 @@ package struct EndpointUser: Equatable, Sendable {
         return nil
     }
 
-    /// The user id and the socket's inode of a listener, from the text of /proc/net/tcp.
+    /// User id and socket inode of a listener, from the contents of /proc/net/tcp.
     ///
     /// - Parameters:
-    ///   - text: of the file
-    ///   - port: on which it listens
-    ///   - host: an IPv4 address that it listens on, or all; any other host matches each
-    /// - Returns: nil where nobody listens
+    ///   - text: contents of the file
+    ///   - port: the port that it listens on
+    ///   - host: the IPv4 address that it listens on, which also matches listeners on all addresses; anything else
+    ///     matches any address
+    /// - Returns: nil if nobody is listening
     package static func listener(
         _ text: String,
         port: UInt16,
         host: String? = nil
     ) -> (owner: uid_t, inode: UInt64)? {
-        // An address is written as the number that this machine sees in its four bytes.
+        // The file shows the address's four bytes as a number in this machine's byte order.
         var binary = in_addr()
         let wanted: UInt32? =
             host.map { inet_pton(AF_INET, $0, &binary) == 1 } == true && binary.s_addr != 0
@@ -107,7 +108,7 @@ package struct EndpointUser: Equatable, Sendable {
         return nil
     }
 
-    /// The process that has a socket open: of other users' only root sees it.
+    /// The process that has a socket open; only root can see those of other users.
     private static func holder(of inode: UInt64) -> Int32? {
         let all = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
         let wanted = "socket:[\(inode)]"
@@ -130,7 +131,7 @@ package struct EndpointUser: Equatable, Sendable {
 }
 
 extension ClusterFile {
-    /// The relay that listens where the file's coordinator would, if one does.
+    /// The relay that is listening on the endpoint of the file's coordinator, if there is one.
     package var relay: EndpointUser? {
         guard let text = coordinator.endpoint,
             let endpoint = try? Endpoint(text, reach: .network),
@@ -140,9 +141,9 @@ extension ClusterFile {
     }
 
     /// - Parameters:
-    ///   - path: of this file
-    ///   - command: one that needs a coordinator's file
-    /// - Throws: `ClusterUnavailable` where a relay listens
+    ///   - path: path of this cluster file
+    ///   - command: the command, which needs a coordinator's file
+    /// - Throws: `ClusterUnavailable` if a relay is listening
     package func refuseRelay(_ path: String, _ command: String) throws {
         guard let relay else { return }
         throw ClusterUnavailable(

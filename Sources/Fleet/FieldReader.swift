@@ -2,7 +2,7 @@ import Engine
 import Foundation
 import Yams
 
-/// Typed access to one YAML mapping; every field left unread is an error with its line.
+/// Typed access to a YAML mapping; a field that is left unread is an error with its line.
 struct FieldReader {
     /// The file and the line at which the mapping begins.
     let place: String
@@ -11,14 +11,14 @@ struct FieldReader {
 
     /// The name of the outermost mapping.
     static let wholeFile = "the file"
-    /// A complete file, in one line.
+    /// A complete cluster file in one line, for error messages.
     static let example = "hosts: [{name: localhost, workers: 2}]"
 
     /// - Parameters:
     ///   - node: a mapping
-    ///   - file: for messages
-    ///   - name: what it is, for messages
-    /// - Throws: `InputError` when it is something else, or a field's name is not text
+    ///   - file: path of the file, for messages
+    ///   - name: name of the mapping, for messages
+    /// - Throws: `InputError` if the node is not a mapping, or the name of a field is not text
     init(_ node: Node?, file: String, name: String) throws(InputError) {
         self.file = file
         place = node.map { Self.line(file, $0) } ?? file
@@ -41,7 +41,7 @@ struct FieldReader {
         }
     }
 
-    /// An error about a field that was read already.
+    /// An error about a field that was already read.
     func fault(_ key: String, _ node: Node?, _ problem: String, fix: String) -> InputError {
         InputError(
             "\(node.map { Self.line(file, $0) } ?? place): \(key.prefix(80))",
@@ -50,14 +50,14 @@ struct FieldReader {
         )
     }
 
-    /// The field's value; nil where it is missing or empty.
+    /// The field's value; nil if it is missing or empty.
     mutating func take(_ key: String) -> Node? {
         guard let i = fields.firstIndex(where: { $0.key.string == key }) else { return nil }
         let value = fields.remove(at: i).value
         return value.null == nil ? value : nil
     }
 
-    /// The field's text, and its position.
+    /// The field's text, and the node for its position.
     mutating func located(_ key: String) throws(InputError) -> (text: String, node: Node)? {
         guard let node = take(key) else { return nil }
         return (try text(node, key), node)
@@ -78,7 +78,7 @@ struct FieldReader {
         return value
     }
 
-    /// A time in seconds.
+    /// A duration in seconds.
     mutating func seconds(
         _ key: String,
         in range: ClosedRange<Double>
@@ -132,7 +132,7 @@ struct FieldReader {
         return found
     }
 
-    /// Names and values of a mapping, each with its position.
+    /// Names and values of a mapping, as nodes with their positions.
     mutating func pairs(_ key: String) throws(InputError) -> [(key: Node, value: Node)] {
         guard let node = take(key) else { return [] }
         guard case .mapping(let mapping) = node else {

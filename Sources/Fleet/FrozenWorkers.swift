@@ -1,18 +1,18 @@
 import Coordinator
 import Foundation
 
-/// Notices workers of this host that are frozen: stopped, or waiting in the kernel for a disk that does not answer. It counts
-/// looks instead of reading a clock, which may be set. Pure.
+/// Detects frozen workers of this host: suspended, or blocked in the kernel on a disk that does not respond. It counts
+/// checks instead of reading the clock, which may be changed. Pure.
 package struct FrozenWorkers {
-    /// Looks in a row after which a worker that was not heard is frozen.
+    /// Consecutive checks without a message after which a worker counts as frozen.
     package static let looks = 24
 
     private var seen: [Int32: (heard: Date, looks: Int)] = [:]
 
     package init() {}
 
-    /// - Parameter statistics: of the workers, now
-    /// - Returns: those that are frozen, each once
+    /// - Parameter statistics: current statistics of the workers
+    /// - Returns: workers that have just been found frozen, each reported once
     package mutating func look(at statistics: [WorkerStatistics]) -> [WorkerStatistics] {
         var next: [Int32: (heard: Date, looks: Int)] = [:]
         for worker in statistics {

@@ -1,8 +1,8 @@
 import Glibc
 
-/// This machine's addresses on networks.
+/// This machine's network addresses.
 enum HostAddresses {
-    /// The first IPv4 address of an interface that is up and not the loopback one; nil where there is none.
+    /// The first IPv4 address of an interface that is up and is not the loopback interface; nil if there is none.
     static func first() -> String? {
         var list: UnsafeMutablePointer<ifaddrs>?
         guard getifaddrs(&list) == 0 else { return nil }

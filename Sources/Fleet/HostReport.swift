@@ -1,33 +1,33 @@
 import Engine
 import Protocol
 
-/// What is known about one host whose agent was called. Lines in, no I/O.
+/// What is known about one host whose agent was called, collected from the agent's lines without I/O.
 package struct HostReport: Equatable, Sendable {
     package let host: String
-    /// The command that was started to reach it.
+    /// The command that was run to reach it.
     package let command: [String]
     package let task: AgentRequest.Task
-    /// Workers that it should run.
+    /// Names of the workers that it should run.
     package let expected: [String]
-    /// Those of them that an earlier command left running, and which may join even if the host cannot be reached.
+    /// Those of them that an earlier command left running; they may join even if the host cannot be reached.
     package let leftRunning: [String]
     package private(set) var cores: Int?
     package private(set) var started: [String: ProcessIdentity] = [:]
     /// Workers that have ended, and how.
     package private(set) var ended: [String: String] = [:]
-    /// Workers that have ended and are about to be started again, and how they ended.
+    /// Workers that have ended and are about to be restarted, and how they ended.
     package private(set) var returning: [String: String] = [:]
-    /// For processes that were checked or stopped: whether they run, and their messages.
+    /// Processes that were checked or stopped: whether they are running, and their messages.
     package private(set) var states: [String: State] = [:]
     /// The last line that each worker wrote.
     package private(set) var said: [String: String] = [:]
     /// Whether the whole request was fulfilled.
     package private(set) var isDone = false
-    /// Whether the link has closed.
+    /// Whether the link to the agent has closed.
     package private(set) var isOver = false
     /// Why the host cannot be used.
     package private(set) var failure: String?
-    /// Processes that were checked.
+    /// Identities of the processes that were checked.
     private var processes: [String: ProcessIdentity] = [:]
     /// The last line that did not come from an agent.
     private var lastLine: String?
@@ -49,13 +49,13 @@ package struct HostReport: Equatable, Sendable {
         self.leftRunning = leftRunning
     }
 
-    /// Workers that may still join.
+    /// Number of workers that may still join.
     package var expectedJoins: Int {
         guard failure != nil || isOver else { return expected.count - ended.count }
         return leftRunning.count { ended[$0] == nil && states[$0]?.isAlive != false }
     }
 
-    /// The process of a worker, where it is known.
+    /// The process of a worker, if known.
     package func process(of name: String) -> ProcessIdentity? { started[name] ?? processes[name] }
 
     package mutating func take(_ event: AgentEvent) {
@@ -89,14 +89,14 @@ package struct HostReport: Equatable, Sendable {
         }
     }
 
-    /// Takes a line of another program: ssh, a login shell, or one that is not Tessera.
+    /// Takes a line from another program: ssh, a login shell, or one that is not Tessera.
     package mutating func take(otherLine line: String) { lastLine = line }
 
-    /// The process that carried the link has ended.
+    /// Called when the process that carried the link has ended.
     package mutating func end(_ ending: String) {
         isOver = true
         guard failure == nil else { return }
-        // A worker that started and ended has its own message.
+        // A worker that started and then ended is reported on its own.
         let isLost = task == .run && ended.count < expected.count
         if cores == nil || !isDone || isLost { fail("it \(ending)") }
     }

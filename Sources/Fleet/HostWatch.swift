@@ -1,15 +1,15 @@
 import Coordinator
 import Engine
 
-/// Finds out why hosts of a render do not take part. Reports of their agents and the coordinator's view in, lines
-/// for people out, each once.
+/// Finds out why hosts do not take part in a render. Takes the agents' reports and the coordinator's view, and returns
+/// human-readable lines, each once.
 package struct HostWatch {
     /// The coordinator's view of workers, by name.
     package struct View {
-        /// Those that are connected.
+        /// Names of connected workers.
         package var joined: Set<String>
         package var refused: [String: RefusedWorker]
-        /// Since the hosts were called.
+        /// Time since the hosts were called.
         package var elapsed: Duration
 
         package init(
@@ -21,15 +21,16 @@ package struct HostWatch {
         }
     }
 
-    /// A line for people, and the worker that it is about.
+    /// A human-readable line, and the worker that it is about.
     package struct Warning: Equatable {
         package let worker: String
         package let line: String
-        /// Whether the worker has a process that is not connected or does not work.
+        /// Whether the worker's process is running but is not connected or not working.
         package var isMissing = false
     }
 
-    /// How long a worker that complains may take to join, and one that says nothing: it may be loading its model.
+    /// How long a worker may take to join before it is reported: one that complains, and one that is silent, perhaps
+    /// because it is loading its model.
     private static let patience: (complaining: Duration, quiet: Duration) = (
         .seconds(8), .seconds(90)
     )
@@ -38,13 +39,13 @@ package struct HostWatch {
 
     package init() {}
 
-    /// What is new since the last call.
+    /// Warnings that are new since the last call.
     package mutating func warnings(_ reports: [HostReport], _ view: View) -> [Warning] {
         var found: [Warning] = []
         for report in reports where report.failure == nil {
             for name in report.expected {
                 guard let (kind, line) = trouble(of: name, report, view) else { continue }
-                // One that is started again and again says so each time.
+                // A worker that restarts repeatedly is reported each time.
                 let topic = kind == .returning ? line : "\(name) \(kind)"
                 if told.insert(topic).inserted {
                     found.append(
@@ -74,7 +75,7 @@ package struct HostWatch {
         _ view: View
     ) -> (Kind, String)? {
         if let account = report.returning[name] { return (.returning, "worker \(account)") }
-        // A refusal was reported when it happened, with both sides.
+        // A refusal was already reported in full when it happened.
         if let account = report.ended[name] {
             return view.refused[name] == nil ? (.ended, "worker \(account)") : nil
         }
@@ -104,7 +105,7 @@ package struct HostWatch {
         )
     }
 
-    /// What a worker has said last, unless it is only informative.
+    /// The last message of a worker, unless it is only informative.
     static func complaint(of name: String, _ report: HostReport) -> String? {
         guard let line = report.said[name] ?? report.states[name]?.text else { return nil }
         for level in ["warning: ", "error: ", "notice: ", "tessera: "]
@@ -114,13 +115,14 @@ package struct HostWatch {
         return nil
     }
 
-    /// Says which hosts took part in a render, and why others did not.
+    /// Summarises which hosts took part in a render, and why others did not.
     ///
     /// - Parameters:
-    ///   - reports: of all hosts
-    ///   - view: at the end of the render
-    ///   - working: names of workers that have computed something
-    /// - Returns: a line; workers that are none of these hosts', such as machines that joined, are counted
+    ///   - reports: reports of all hosts
+    ///   - view: the coordinator's view at the end of the render
+    ///   - working: names of the workers that have computed something
+    /// - Returns: a line of text; workers that belong to none of these hosts, such as machines that joined, are only
+    ///   counted
     package static func summary(
         _ reports: [HostReport],
         _ view: View,

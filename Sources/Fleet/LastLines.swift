@@ -8,10 +8,10 @@ final class LastLines: Sendable {
         lines.withLock { $0[name] = Array(($0[name, default: []] + [line]).suffix(3)) }
     }
 
-    /// What it said last.
+    /// The last lines of a worker.
     func lines(of name: String) -> [String] { lines.withLock { $0[name] ?? [] } }
 
-    /// How a worker ended, with its last words.
+    /// How a worker ended, including its last lines.
     func account(of name: String, _ ending: ChildProcess.Ending) -> String {
         let last = lines(of: name)
         guard !last.isEmpty else { return "\(name) \(ending)" }

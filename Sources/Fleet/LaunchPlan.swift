@@ -3,22 +3,22 @@ import Engine
 import Foundation
 import Protocol
 
-/// How the workers of a cluster file are started. Pure: file and flags in, commands out.
+/// How to start the workers of a cluster file: turns file and flags into commands. Pure.
 package struct LaunchPlan: Sendable {
     /// Settings shared by all workers.
     package struct Common: Sendable {
-        /// Of this program.
+        /// Version of this program.
         package var version: String
         /// Path of this program.
         package var program: String
         /// The coordinator's model, for hosts that name none.
         package var model: String
-        /// LoRA files to merge, and configurations of a model in a single file.
+        /// LoRA files to merge, and the configuration of a single-file model.
         package var loras: [LoRASource] = []
         package var modelConfig: String?
-        /// Parts of the model that come from elsewhere.
+        /// Parts of the model that are loaded from elsewhere.
         package var parts = ModelParts()
-        /// More flags of `tessera worker` about the model.
+        /// Further `tessera worker` flags for the model.
         package var modelFlags: [String] {
             loras.flatMap { ["--lora", $0.argument] }
                 + (modelConfig.map { ["--model-config", $0] } ?? [])
@@ -40,7 +40,7 @@ package struct LaunchPlan: Sendable {
             program = Spawn.thisProgram
         }
 
-        /// Makes a coordinator require of its workers what these settings say.
+        /// Makes a coordinator require these settings of its workers.
         package func require(of configuration: inout Cluster.Configuration) {
             configuration.required = WorkerRequirements(
                 model: ModelIdentity(
@@ -57,7 +57,7 @@ package struct LaunchPlan: Sendable {
     }
 
     package let file: ClusterFile
-    /// The path of the file.
+    /// Path of the cluster file.
     package let path: String
     package let common: Common
 
@@ -69,10 +69,10 @@ package struct LaunchPlan: Sendable {
         URL(fileURLWithPath: path).deletingLastPathComponent().path
     }
 
-    /// The cluster's folder, for keys and machines that joined; nil for a user without a home.
+    /// The cluster's folder, for keys and machines that joined; nil if the user has no home folder.
     private var clusterFolder: ClusterFolder? { try? ClusterFolder(for: path) }
 
-    /// Keys that were made for a file that names none.
+    /// Generated keys, if the file names none.
     private var madeKeys: ClusterKeys? {
         guard file.coordinator.keys == nil, !file.coordinator.insecure,
             file.coordinator.endpoint?.hasPrefix("tcp://") == true
@@ -80,9 +80,9 @@ package struct LaunchPlan: Sendable {
         return clusterFolder.flatMap { ClusterKeys(madeIn: $0.path) }
     }
 
-    /// Makes keys where the file names none and needs them.
+    /// Generates keys if the file needs them and names none.
     ///
-    /// - Throws: `InputError` when they cannot be written
+    /// - Throws: `InputError` if they cannot be written
     func prepareKeys() throws {
         if file.needsKeys { try ClusterMembers(file, path: path).prepare() }
     }
@@ -111,10 +111,10 @@ package struct LaunchPlan: Sendable {
     ///
     /// - Parameters:
     ///   - host: the host
-    ///   - task: `run` or `start`
-    ///   - names: its workers to start; nil for all
-    ///   - endpoint: the one that the coordinator listens on
-    ///   - leftRunning: workers that an earlier command left running there
+    ///   - task: the workers to start; nil for all of the host
+    ///   - names: the endpoint that the coordinator listens on
+    ///   - endpoint: workers that an earlier command left running on the host
+    ///   - leftRunning: the command and request
     /// - Returns: command and request
     package func call(
         _ host: ClusterFile.Host,
@@ -128,7 +128,7 @@ package struct LaunchPlan: Sendable {
         request.processes = leftRunning
         request.threads = common.threads ?? host.threads
         request.environment = host.environment
-        /// Paths of this machine are relative to the file; those of others are used as written.
+        /// Resolves paths on this machine relative to the file; paths on other hosts are used as written.
         func there(_ path: String) -> String {
             host.isThisOne ? ClusterFile.resolve(path, in: self.path) : path
         }
@@ -140,7 +140,7 @@ package struct LaunchPlan: Sendable {
         worker.backend = common.backend ?? host.backend
         worker.precision = common.precision ?? host.precision
         worker.batch = common.batch ?? host.batch
-        // A backend that every worker is to use computes on processors, whatever GPUs a host has.
+        // A backend chosen for all workers that is not PyTorch computes on processors, even if the host has GPUs.
         let usesTorch = common.backend.map { $0 == .torch } ?? true
         let ownTorch = host.torch.map(there) ?? (host.isThisOne ? common.torch : nil)
         worker.torch = usesTorch ? ownTorch : nil
@@ -159,13 +159,13 @@ package struct LaunchPlan: Sendable {
         return HostCall(host: host.name, command: command(host), request: request)
     }
 
-    /// How the coordinator listens.
+    /// The coordinator's configuration.
     ///
     /// - Parameters:
-    ///   - identity: of its model
-    ///   - fallback: the endpoint, if the file does not give one
+    ///   - identity: identity of its model
+    ///   - fallback: the endpoint to use if the file gives none
     /// - Returns: endpoint, keys and policy
-    /// - Throws: `InputError` for an invalid address, or keys that cannot be read
+    /// - Throws: `InputError` for an invalid address, or for keys that cannot be read
     package func configuration(
         _ identity: ModelIdentity,
         fallback: Endpoint?

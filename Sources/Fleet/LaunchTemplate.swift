@@ -1,14 +1,14 @@
 import Engine
 import Foundation
 
-/// How to run a command on a host: words with placeholders.
+/// A template for the command line that runs a command on a host.
 ///
 ///     ssh -o BatchMode=yes {host} {command}
 ///
-/// `{host}` is the host's name, `{folder}` that of the cluster file, `{command}` the whole command
-/// quoted for a shell, `{arguments}` its separate words; `{{` and `}}` are braces.
+/// `{host}` is the host's name, `{folder}` the folder of the cluster file, `{command}` the whole command quoted for a
+/// shell, `{arguments}` its separate words; `{{` and `}}` are literal braces.
 package struct LaunchTemplate: Equatable, Sendable {
-    /// What is wrong with a template.
+    /// What is wrong with an invalid template.
     package struct Problem: Error, Equatable {
         package let text: String
         package let remedy: String
@@ -24,11 +24,11 @@ package struct LaunchTemplate: Equatable, Sendable {
 
     private let words: [[Piece]]
 
-    /// Never prompts, gives up soon, and detects a broken link.
+    /// Never prompts, has a short connection timeout, and detects a broken link.
     package static let defaultText =
         "ssh -o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=15 {host} {command}"
 
-    /// Parses a template as a shell would split it.
+    /// Parses a template, splitting it into words as a shell would.
     package init(_ text: String) throws(Problem) {
         guard let words = ShellWords.split(text) else {
             throw Problem(text: "a quote is not closed", remedy: "Close it")
@@ -94,12 +94,12 @@ package struct LaunchTemplate: Equatable, Sendable {
         return (pieces + [.text(text)]).filter { $0 != .text("") }
     }
 
-    /// The command for a host, as words.
+    /// The command line for a host.
     ///
     /// - Parameters:
-    ///   - arguments: the command to run there, its program first
-    ///   - host: the host
-    ///   - folder: of the cluster file
+    ///   - arguments: the command to run on the host, program first
+    ///   - host: name of the host
+    ///   - folder: folder of the cluster file
     /// - Returns: program and arguments
     package func command(_ arguments: [String], host: String, folder: String) -> [String] {
         words.flatMap { word -> [String] in

@@ -1,8 +1,9 @@
 import Glibc
 
-/// Lines of a descriptor. One thread reads at a time.
+/// Reads lines from a descriptor. Only one thread may read at a time.
 ///
-/// `@unchecked Sendable`: it is handed from one thread to another and never shared.
+/// `@unchecked Sendable`: the agent's main thread reads the request. If another thread reads the rest, the main thread
+/// does not read after that thread has started.
 final class LineInput: @unchecked Sendable {
     private let descriptor: Int32
     private var waiting: [UInt8] = []
@@ -12,7 +13,7 @@ final class LineInput: @unchecked Sendable {
         self.descriptor = descriptor
     }
 
-    /// - Returns: nil at the end, or when a line is longer than that
+    /// - Returns: nil at the end of the input, or if a line is longer than the limit
     func next(limit: Int) -> [UInt8]? {
         var buffer = [UInt8](repeating: 0, count: 65_536)
         while true {

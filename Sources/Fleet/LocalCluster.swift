@@ -4,8 +4,8 @@ import Logging
 import Protocol
 import Synchronization
 
-/// A cluster of worker processes on this host, over a socket in a private directory. Leaves no
-/// process and no file behind, however the render ends.
+/// A cluster of worker processes on this host, over a socket in a private directory. Leaves no process or file behind,
+/// however the render ends.
 ///
 ///     let cluster = try LocalCluster(
 ///         workers: 2, threads: nil, model: identity, logger: logger, arguments: arguments
@@ -18,7 +18,7 @@ package final class LocalCluster: Sendable {
     private let watch: Watch
     private let isOver = BlockingQueue<Void>()
 
-    /// Which workers should be running.
+    /// Counts the workers that should be running.
     private final class Watch: Sendable {
         let running: Atomic<Int>
         let isStopping = Atomic<Bool>(false)
@@ -26,32 +26,32 @@ package final class LocalCluster: Sendable {
         init(_ workers: Int) { running = Atomic(workers) }
     }
 
-    /// The default policy, but patient while workers load their weights and compute their first unit: if they
-    /// end, that is detected at once.
+    /// The default policy, but with more patience while workers load their weights and compute their first unit: if one
+    /// ends, that is detected immediately.
     package static var policy: DispatcherState.Policy {
         var policy = DispatcherState.Policy()
         policy.grace = .seconds(600)
-        // These workers are trusted, and copies would compete for this host's cores and memory.
+        // These workers are trusted, and duplicate work would compete for this host's cores and memory.
         policy.hedge = .seconds(30)
         policy.mayOthersJoin = false
         return policy
     }
 
-    /// Listens and starts the workers; they join while the caller continues.
+    /// Starts listening and starts the workers; they join while the caller continues.
     ///
     /// - Parameters:
-    ///   - workers: at least 1
-    ///   - threads: of each worker; nil shares this host's cores evenly
-    ///   - model: the one that workers must have
-    ///   - endpoint: where to listen; nil is a private directory
-    ///   - program: the workers' program; nil is the one that runs now
-    ///   - policy: when workers and batches are given up
-    ///   - patience: how long a worker may say nothing before it is killed. Others already have its work; but a render that
-    ///     has no other worker would never end
-    ///   - logger: logs events, and the workers' messages
-    ///   - arguments: the command line of a worker without the program's name. The worker must be
-    ///     told that it is a local child.
-    /// - Throws: `InputError` when the directory or a process cannot be made, `SocketError`
+    ///   - workers: number of workers, at least 1
+    ///   - threads: threads of each worker; nil divides this host's cores evenly
+    ///   - model: the model that workers must have
+    ///   - endpoint: where to listen; nil for a socket in a private directory
+    ///   - program: the workers' program; nil for the one that is running
+    ///   - policy: when to give up on workers and batches
+    ///   - patience: how long a worker may be silent before it is killed: its work goes to others, but a render without
+    ///     any other worker would never end
+    ///   - logger: logs events and the workers' messages
+    ///   - arguments: builds the command line of a worker, without the program's name; it must tell the worker that it
+    ///     is a local child
+    /// - Throws: `InputError` if the directory or a process cannot be created, `SocketError`
     package init(
         workers: Int,
         threads: Int?,
@@ -85,12 +85,12 @@ package final class LocalCluster: Sendable {
                     WorkerLine(worker: name, text: line, isHeard: true).report(to: logger)
                 case .ended(let name, let process, let account, _):
                     let left = watch.running.subtract(1, ordering: .relaxed).newValue
-                    // The end of the last one is the reason why the render ends.
+                    // If the last worker ends, that is reported as the reason why the render fails.
                     if left > 0, !watch.isStopping.load(ordering: .relaxed) {
                         logger.warning("worker \(account); the render goes on with the others")
                     }
                     cluster?.processEnded(name, process: process, account: account)
-                // Nobody else will join.
+                // No other worker will join.
                 case .allEnded: cluster?.expectNoMoreWorkers()
                 }
             }
@@ -112,8 +112,8 @@ package final class LocalCluster: Sendable {
     /// Process ids of the workers.
     package var processes: [Int32] { workers.processes }
 
-    /// Dismisses the workers, waits until their processes have ended and removes the socket. Later
-    /// calls have no effect.
+    /// Dismisses the workers, waits until their processes have ended and removes the socket. Later calls have no
+    /// effect.
     package func stop() {
         watch.isStopping.store(true, ordering: .relaxed)
         isOver.put(())

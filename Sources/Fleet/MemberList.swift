@@ -2,17 +2,17 @@ import Engine
 import Foundation
 import Protocol
 
-/// What `tessera cluster members` shows.
+/// The output of `tessera cluster members`.
 package struct MemberList: Encodable, Equatable, Sendable {
     package struct Row: Encodable, Equatable, Sendable {
         package let name: String
         /// The fingerprint of its key.
         package let key: String
-        /// Seconds since 1970.
+        /// When it joined, in seconds since 1970.
         package let joined: Double
         package let invitation: String
         package let address: String
-        /// Seconds since 1970; nil if it has never worked.
+        /// When it was last heard from, in seconds since 1970; nil if it has never worked.
         package let lastSeen: Double?
     }
 
@@ -20,7 +20,7 @@ package struct MemberList: Encodable, Equatable, Sendable {
         package let invitation: String
         package let used: Int
         package let uses: Int
-        /// Seconds since 1970.
+        /// When the invitation expires, in seconds since 1970.
         package let ends: Double
     }
 
@@ -30,8 +30,8 @@ package struct MemberList: Encodable, Equatable, Sendable {
 
     /// - Parameters:
     ///   - book: invitations and members
-    ///   - seen: when a coordinator heard of each key last, in seconds since 1970
-    ///   - now: in seconds since 1970
+    ///   - seen: when a coordinator last heard from each key, in seconds since 1970
+    ///   - now: current time in seconds since 1970
     package init(
         _ book: JoinBook,
         seen: [String: Double],
@@ -57,7 +57,7 @@ package struct MemberList: Encodable, Equatable, Sendable {
         }
     }
 
-    /// Lines for people.
+    /// The list as human-readable lines.
     package func lines(now: Double = Date().timeIntervalSince1970) -> [String] {
         let head = ["NAME", "KEY", "JOINED", "INVITATION", "FROM", "LAST SEEN"]
         let rows = members.map { row in

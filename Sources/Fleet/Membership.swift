@@ -2,15 +2,15 @@ import Engine
 import Foundation
 import Protocol
 
-/// What this machine keeps of a cluster that it joined: its own key, and the coordinator's. In
-/// `$XDG_CONFIG_HOME/tessera/joined`, a folder for each coordinator.
+/// What this machine stores about a cluster that it has joined: its own key and the coordinator's. In
+/// `$XDG_CONFIG_HOME/tessera/joined`, with a folder for each coordinator.
 package struct Membership: Sendable {
-    /// The folder.
+    /// Path of the coordinator's folder.
     package let path: String
     package let coordinator: PublicKey
 
     /// - Parameter coordinator: the coordinator's public key
-    /// - Throws: `InputError` for a user without a home
+    /// - Throws: `InputError` if the user has no home folder
     package init(of coordinator: PublicKey) throws(InputError) {
         guard let folder = UserFolder.config.named("joined") else {
             throw InputError(
@@ -23,13 +23,13 @@ package struct Membership: Sendable {
         path = "\(folder)/\(coordinator.fingerprint)"
     }
 
-    /// Where the coordinator is, and what this machine is called there.
+    /// Where the coordinator is, and this machine's name there.
     package struct Place: Codable, Equatable, Sendable {
         package var endpoint: String
         package var name: String
-        /// HOST:PORT of the SOCKS proxy that it is reached through.
+        /// HOST:PORT of the SOCKS proxy through which it is reached.
         package var proxy: String?
-        /// Path of the cluster file of the site that it relays for; nil for a worker.
+        /// Path of the cluster file of the site that it serves as a relay; nil for a worker.
         package var relay: String?
 
         package init(endpoint: String, name: String, proxy: String? = nil) {
@@ -40,15 +40,15 @@ package struct Membership: Sendable {
     private static let placeName = "place.json"
     private var placeFile: String { "\(path)/\(Self.placeName)" }
 
-    /// Whether a secret key is one with which this machine joined by invitation.
+    /// Whether this machine joined a cluster by invitation with this secret key.
     package static func holds(key: String) -> Bool {
         let folder = URL(fileURLWithPath: key).deletingLastPathComponent()
         return FileManager.default.fileExists(atPath: folder.appendingPathComponent(placeName).path)
     }
 
-    /// Where the coordinator is; nil before this machine has joined.
+    /// The coordinator's location; nil before this machine has joined.
     ///
-    /// - Throws: `InputError` when the file that says so is damaged
+    /// - Throws: `InputError` if the file is damaged
     func place() throws(InputError) -> Place? {
         guard FileManager.default.fileExists(atPath: placeFile) else { return nil }
         let bytes = try InputFile.bytes(placeFile, limit: 1 << 16)
@@ -58,7 +58,7 @@ package struct Membership: Sendable {
         return place
     }
 
-    /// Remembers that this machine has joined.
+    /// Records that this machine has joined.
     package func save(_ place: Place) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
@@ -69,7 +69,7 @@ package struct Membership: Sendable {
 
     /// The clusters that this machine has joined, and where their coordinators are.
     ///
-    /// - Throws: `InputError` when a file is damaged
+    /// - Throws: `InputError` if a file is damaged
     private static func all() throws(InputError) -> [(Membership, Place)] {
         guard let folder = UserFolder.config.named("joined") else { return [] }
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
@@ -84,13 +84,14 @@ package struct Membership: Sendable {
         return found
     }
 
-    /// The one that `tessera join` or `tessera relay` without an invitation goes on with.
+    /// The cluster that `tessera join` or `tessera relay` reconnects to if there is no invitation.
     ///
     /// - Parameters:
-    ///   - address: HOST:PORT of its coordinator, to choose one of several; nil: the only one
-    ///   - relay: path of a relay's cluster file: what it has relayed before comes first; nil for a worker
-    /// - Returns: the membership, and where its coordinator is
-    /// - Throws: `InputError` unless there is exactly one
+    ///   - address: HOST:PORT of its coordinator, to choose one of several; nil if there is only one
+    ///   - relay: path of a relay's cluster file, for which clusters that it has relayed before take precedence; nil
+    ///     for a worker
+    /// - Returns: the membership, and the coordinator's location
+    /// - Throws: `InputError` unless exactly one matches
     package static func only(_ address: String?, relay: String?) throws(InputError) -> (
         Membership, Place
     ) {
@@ -125,9 +126,9 @@ package struct Membership: Sendable {
         ("\(path)/worker", "\(path)/coordinator.pub")
     }
 
-    /// This machine's key, made now if it has none. A machine that joins again keeps its key.
+    /// This machine's public key, generated if there is none. A machine that joins again keeps its key.
     ///
-    /// - Throws: `InputError` when it cannot be read or written
+    /// - Throws: `InputError` if the key cannot be read or written
     package func ownKey() throws -> PublicKey {
         try PrivateFolder.make(path)
         try KeyFile.savePublic(coordinator, to: keys.coordinator)

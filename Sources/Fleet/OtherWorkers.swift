@@ -1,15 +1,16 @@
 import Coordinator
 import Protocol
 
-/// Workers that are of no host of the cluster file: machines that joined by invitation, and workers that somebody started.
-/// Pure.
+/// Workers that belong to no host of the cluster file: machines that joined by invitation, and workers that were
+/// started manually. Pure.
 package struct OtherWorkers {
     package var members: [Member]
-    /// When a coordinator heard of keys last, in seconds since 1970.
+    /// When a coordinator last heard from each key, in seconds since 1970.
     package var lastSeen: [String: Double]
-    /// What the coordinator that runs knows; nil if none runs.
+    /// What the running coordinator knows; nil if none is running.
     package var snapshot: ClusterFolder.Snapshot?
-    /// Keys of the machines that are connected to a relay, where one listens in place of a coordinator: more is not known of them.
+    /// Keys of the machines that are connected to a relay, if one is listening instead of a coordinator; nothing else
+    /// is known about them.
     package var relayed: Set<String>
 
     package init(
@@ -22,12 +23,12 @@ package struct OtherWorkers {
         self.relayed = relayed
     }
 
-    /// A row for each of them.
+    /// A table row for each of these workers.
     ///
     /// - Parameters:
-    ///   - hosts: names in the file
+    ///   - hosts: names of the hosts in the file
     ///   - now: seconds since 1970
-    /// - Returns: the rows, by name
+    /// - Returns: the rows, sorted by name
     package func rows(besides hosts: [String], now: Double) -> [ClusterTable.Row] {
         let workers = workers(besides: hosts)
         let names = Set(workers.map(\.name)).union(members.map(\.name)).sorted()
@@ -48,12 +49,12 @@ package struct OtherWorkers {
         }
     }
 
-    /// What is to be said of them below the table.
+    /// Notes about these workers below the table.
     func notes(besides hosts: [String]) -> [String] {
         workers(besides: hosts).compactMap(ClusterTop.trouble)
     }
 
-    /// Those that are connected, and machines that joined.
+    /// Workers that are connected, and those of machines that joined by invitation.
     private func workers(besides hosts: [String]) -> [ClusterFolder.Snapshot.Worker] {
         (snapshot?.workers ?? []).filter { worker in
             let isListed = hosts.contains { ClusterControl.belongs(worker.name, to: $0) }
@@ -64,7 +65,7 @@ package struct OtherWorkers {
 }
 
 extension ClusterFolder.Snapshot {
-    /// Whether there is work: units wait, or were answered in the last seconds.
+    /// Whether there is work: units are waiting, or were answered in the last few seconds.
     var isRendering: Bool {
         (unitsLeft ?? 1) > 0 || workers.contains { $0.isActive && ($0.more?.rate ?? 0) > 0 }
     }

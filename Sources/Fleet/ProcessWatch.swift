@@ -2,14 +2,14 @@ import Glibc
 import Protocol
 import Synchronization
 
-/// Tells an agent's requester what becomes of the workers of a host: which of them are stopped, which of the
-/// ones that an earlier agent started end, and what those write to their logs.
+/// Reports the state of a host's workers to the agent's requester: which are suspended, which of those started by an
+/// earlier agent have ended, and what those write to their logs.
 final class ProcessWatch: Sendable {
     private struct Process {
         let known: AgentRequest.Known
-        /// Path of its log; nil for workers whose lines are reported by whoever started them.
+        /// Path of its log; nil if whoever started the worker reports its lines.
         let log: String?
-        /// Whether this agent started it, and reports its end.
+        /// Whether this agent started it and therefore reports its end.
         let isOwn: Bool
         var isStopped = false
         var line: String?
@@ -23,7 +23,7 @@ final class ProcessWatch: Sendable {
     /// - Parameters:
     ///   - leftRunning: workers that an earlier agent started
     ///   - logs: folder of their logs
-    ///   - events: of the agent
+    ///   - events: writes the agent's events
     init(_ leftRunning: [AgentRequest.Known], logs: String?, _ events: AgentEventWriter) {
         self.events = events
         processes = Mutex(
@@ -40,15 +40,15 @@ final class ProcessWatch: Sendable {
     /// Watches a worker that this agent started.
     ///
     /// - Parameters:
-    ///   - name: of the worker
-    ///   - process: of the worker
-    ///   - log: path of its log, if nobody else reads its lines
+    ///   - name: name of the worker
+    ///   - process: process of the worker
+    ///   - log: path of its log, if nothing else reads its output
     func add(_ name: String, _ process: ProcessIdentity, log: String? = nil) {
         let known = AgentRequest.Known(name: name, process: process)
         processes.withLock { $0.append(Process(known: known, log: log, isOwn: true)) }
     }
 
-    /// Looks every second, until this process ends.
+    /// Checks every second until this process ends.
     func start() {
         _ = NamedThread("watch", stack: 1 << 20) {
             while true {
@@ -58,7 +58,7 @@ final class ProcessWatch: Sendable {
         }
     }
 
-    /// Reports what has changed.
+    /// Reports changes since the last check.
     func check() {
         let changes = processes.withLock { processes in
             processes.indices.compactMap { Self.check(&processes[$0]) }
@@ -79,7 +79,7 @@ final class ProcessWatch: Sendable {
             return event
         }
         let isStopped = identity.isStopped
-        // Of the agent's own workers only a stop is news here.
+        // Of the agent's own workers, only suspension is reported here.
         guard isStopped != process.isStopped || line != process.line || process.isFirst else {
             return nil
         }

@@ -2,15 +2,15 @@ import Coordinator
 import Foundation
 import Sampling
 
-/// What a process listens for workers for.
+/// The purpose for which a process needs workers.
 package enum CoordinatorRole: Sendable {
     case render
-    /// Jobs of clients, and nothing between them.
+    /// Jobs of clients, idle in between.
     case service
     case test
 }
 
-/// What a coordinator is called and how far it is, for others who wait for its endpoint.
+/// Name and progress of a coordinator, for others who wait for its endpoint.
 struct RenderProgress {
     private(set) var work: String
     let role: CoordinatorRole
@@ -32,7 +32,7 @@ struct RenderProgress {
     mutating func take(_ report: RenderReport) {
         switch report {
         case .begun(let plan, _): self.plan = plan
-        // A service's own folders say nothing to others.
+        // A service's own folders mean nothing to others.
         case .saves(let path) where role == .render:
             work = "render \(URL(fileURLWithPath: path).lastPathComponent)"
         case .progress(.resumed(let done)): views = done
@@ -45,7 +45,8 @@ struct RenderProgress {
         }
     }
 
-    /// Nil before it begins. Jobs of a service may run at once: it only says that there are some.
+    /// Progress as text; nil before the render begins. A service may run several jobs at a time, so it only says
+    /// whether there are any.
     var share: String? {
         if role == .service { return plan == nil ? "idle" : "rendering" }
         guard let plan else { return nil }

@@ -10,12 +10,12 @@ package struct ServiceUnit: Sendable {
     package let text: String
 
     /// - Parameters:
-    ///   - role: what it runs, "worker" or "relay"
-    ///   - cluster: what people call the cluster: its coordinator's address
+    ///   - role: what the unit runs, "worker" or "relay"
+    ///   - cluster: human-readable name of the cluster: its coordinator's address
     ///   - program: path of the program
-    ///   - arguments: of the program
-    ///   - environment: variables that the program needs
-    ///   - isForSystem: whether it is the whole system's
+    ///   - arguments: arguments of the program
+    ///   - environment: environment variables that the program needs
+    ///   - isForSystem: whether it is a unit of the whole system rather than of this user
     package init(
         role: String,
         cluster: String,
@@ -49,21 +49,21 @@ package struct ServiceUnit: Sendable {
             """
     }
 
-    /// A word as systemd reads it: neither its specifiers nor its quotes mean anything.
+    /// A word in the unit file's syntax, with quotes and systemd's specifiers escaped.
     static func quoted(_ word: String) -> String {
         let escaped = word.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
             .replacing("%", with: "%%").replacing("\n", with: "\\n")
         return "\"\(escaped)\""
     }
 
-    /// Whether systemd manages this machine.
+    /// Whether this machine is managed by systemd.
     package static var isPossible: Bool {
         FileManager.default.fileExists(atPath: "/run/systemd/system")
     }
 
-    /// Where units of this kind are.
+    /// The folder for units of this kind.
     ///
-    /// - Throws: `InputError` for a user without a home
+    /// - Throws: `InputError` if the user has no home folder
     package func folder() throws(InputError) -> String {
         if isForSystem { return "/etc/systemd/system" }
         let environment = ProcessInfo.processInfo.environment
@@ -82,8 +82,8 @@ package struct ServiceUnit: Sendable {
 
     /// Writes the unit, replacing an earlier one.
     ///
-    /// - Returns: its path
-    /// - Throws: `OutputError` when it cannot be written
+    /// - Returns: path of the unit
+    /// - Throws: `OutputError` if it cannot be written
     package func install(in folder: String) throws -> String {
         do {
             try FileManager.default.createDirectory(
@@ -100,7 +100,7 @@ package struct ServiceUnit: Sendable {
         return path
     }
 
-    /// The commands that start it, now and after every start of the machine.
+    /// Commands that start the unit now and at every boot.
     package var startCommands: [String] {
         let control = isForSystem ? "systemctl" : "systemctl --user"
         let lingering = isForSystem ? [] : ["loginctl enable-linger"]

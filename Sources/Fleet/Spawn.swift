@@ -7,30 +7,30 @@ import Protocol
 package enum Spawn {
     /// The process group or session of a new process.
     enum Grouping {
-        /// Its own group: Ctrl-C is for the coordinator, which ends its workers in order.
+        /// A separate process group: Ctrl-C must only reach the coordinator, which ends its workers in order.
         case group
-        /// Its own session: it keeps running when its parent ends.
+        /// A separate session: the process keeps running when its parent ends.
         case session
     }
 
-    /// POSIX_SPAWN_SETSID, a GNU extension missing from the Glibc module.
+    /// POSIX_SPAWN_SETSID, a GNU extension that the Glibc module lacks.
     private static let newSession: Int32 = 0x80
 
-    /// Set for every program that is started: its command line is complete, and the default flags
-    /// in this process's environment are not meant for it.
+    /// Set for every program that is started: its command line is complete, so it must ignore default flags in this
+    /// process's environment.
     package static let withoutDefaults = (name: "TESSERA_DEFAULTS", value: "none")
 
-    /// Starts a program with default signal handling, whatever this process ignores or blocks.
+    /// Starts a program with default signal handling, whatever signals this process ignores or blocks.
     ///
     /// - Parameters:
-    ///   - program: its path, or a name to look up in PATH
-    ///   - arguments: without the program's name
-    ///   - environment: variables added to this process's own
-    ///   - grouping: its group or session
+    ///   - program: path of the program, or a name to look up in PATH
+    ///   - arguments: arguments, without the program's name
+    ///   - environment: variables to add to this process's own
+    ///   - grouping: the new process's group or session
     ///   - input: becomes its standard input
-    ///   - output: becomes its standard output and error
+    ///   - output: becomes its standard output and standard error
     /// - Returns: its pid
-    /// - Throws: `InputError` when the program does not exist, `SocketError` when the system is out of resources
+    /// - Throws: `InputError` if the program does not exist, `SocketError` if the system is out of resources
     static func start(
         _ program: String,
         _ arguments: [String],
@@ -75,7 +75,7 @@ package enum Spawn {
             }
         }
         guard code == 0 else {
-            // A lack of resources is not an error in the input.
+            // A lack of resources is not an input error.
             guard ![EAGAIN, ENOMEM, EMFILE, ENFILE].contains(code) else {
                 throw SocketError("posix_spawn \(program)", code: code)
             }
@@ -83,14 +83,14 @@ package enum Spawn {
                 program,
                 "it cannot be started",
                 code: code,
-                fix: "Check that it is there and may be executed"
+                fix: "Check that it exists and is executable"
             )
         }
         return id
     }
 
-    /// Marks what is open beyond the standard streams, some of it by libraries, to be closed in programs that are
-    /// started: a socket that this process listens on would outlive it there.
+    /// Marks all descriptors beyond the standard streams, some opened by libraries, as close-on-exec: a started program
+    /// would otherwise keep a listening socket of this process open.
     private static func keepFilesToThisProcess() {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
         for file in names.compactMap({ Int32($0) }) where file > STDERR_FILENO {
@@ -98,23 +98,23 @@ package enum Spawn {
         }
     }
 
-    /// This process goes on as this program with other arguments, under the same process id.
+    /// Replaces this process with this program and other arguments, under the same process id.
     ///
-    /// - Throws: `InputError` when that fails
+    /// - Throws: `InputError` if that fails
     package static func become(_ arguments: [String]) throws(InputError) {
         let program = thisProgram
         setenv(withoutDefaults.name, withoutDefaults.value, 1)
-        // What this process has opened is closed; what it was given stays open, as its parent may expect.
+        // Files that this process opened are closed; inherited ones stay open, as its parent may expect.
         _ = withCStrings(["tessera"] + arguments) { argv in execv(program, argv) }
         throw InputError(
             program,
             "it cannot be started",
             code: errno,
-            fix: "Check that it is there and may be executed"
+            fix: "Check that it exists and is executable"
         )
     }
 
-    /// The path of the program that runs now.
+    /// Path of the running program.
     package static var thisProgram: String {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
         let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
@@ -125,7 +125,7 @@ package enum Spawn {
     }
 }
 
-/// Passes C a null-terminated array of strings.
+/// Passes strings to C as a null-terminated array.
 private func withCStrings<R>(
     _ strings: [String],
     _ body: ([UnsafeMutablePointer<CChar>?]) -> R

@@ -6,16 +6,15 @@ import Synchronization
 
 /// Worker processes of this host that end with their parent.
 ///
-/// Their standard input is a pipe: the kernel closes the other end however this process ends, and then
-/// they end too.
+/// Their standard input is a pipe: the kernel closes the other end however this process ends, which makes them end too.
 package final class WorkerGroup: Sendable {
     /// Events of the workers, reported on other threads.
     package enum Event: Sendable {
         case started(name: String, process: Int32)
         case said(name: String, line: String)
-        /// With the last lines that it printed, and whether it is about to be started again.
+        /// `account` includes the last lines that it printed; `willReturn` says whether it is about to be restarted.
         case ended(name: String, process: Int32, account: String, willReturn: Bool)
-        /// No worker of the group is running any more.
+        /// No worker of the group is running any longer.
         case allEnded
     }
 
@@ -29,19 +28,19 @@ package final class WorkerGroup: Sendable {
     private let onEvent: @Sendable (Event) -> Void
     private let lifeline: PrivatePipe
     private let words = LastLines()
-    /// Workers that run or will be started again.
+    /// Number of workers that are running or will be restarted.
     private let remaining: Atomic<Int>
     private let state = Mutex(State())
 
     /// Starts all workers.
     ///
     /// - Parameters:
-    ///   - workers: their names, and their arguments without the program's name
-    ///   - program: that they run
-    ///   - environment: variables added to this process's own
-    ///   - restarts: whether one that crashes or is killed is started again
+    ///   - workers: names of the workers, and their arguments without the program's name
+    ///   - program: the program to run
+    ///   - environment: variables to add to this process's own
+    ///   - restarts: whether workers that crash or are killed are restarted
     ///   - onEvent: called for each event
-    /// - Throws: `InputError` when one cannot be started; then none is left running
+    /// - Throws: `InputError` if a worker cannot be started; then none is left running
     package init(
         _ workers: [(name: String, arguments: [String])],
         program: String = Spawn.thisProgram,
@@ -126,7 +125,7 @@ package final class WorkerGroup: Sendable {
     /// Process ids, in the order of the latest starts.
     package var processes: [Int32] { state.withLock { $0.children.map(\.id) } }
 
-    /// Kills one of them, unless it has ended: it is beyond asking.
+    /// Kills a worker, unless it has ended; for one that no longer responds to requests.
     ///
     /// - Returns: whether it was running
     func kill(_ process: Int32) -> Bool {
@@ -135,10 +134,10 @@ package final class WorkerGroup: Sendable {
         return child != nil
     }
 
-    /// Ends all workers: they get a moment to end by themselves, then are killed. Returns when none is left. Later
-    /// calls have no effect.
+    /// Ends all workers: they have a moment to end by themselves, then they are killed. Returns when none is left.
+    /// Later calls have no effect.
     ///
-    /// - Parameter dismissed: whether they were told to go, and end by themselves
+    /// - Parameter dismissed: whether the workers were told to end by themselves
     package func stop(dismissed: Bool) {
         let children: [ChildProcess]? = state.withLock { state in
             guard !state.isStopping else { return nil }
@@ -148,7 +147,7 @@ package final class WorkerGroup: Sendable {
         guard var waiting = children else { return }
         let deadline = ContinuousClock.now + .seconds(2)
         if dismissed {
-            // Closing the lifeline ends them at once: first the ones that listen.
+            // Closing the lifeline ends workers immediately, so first wait for those that obey.
             let soon = ContinuousClock.now + .seconds(1)
             waiting = waiting.filter { !$0.wait(until: soon) }
         }

@@ -1,13 +1,13 @@
 import Logging
 
-/// A line that a worker wrote.
+/// A line of a worker's output.
 struct WorkerLine {
     let worker: String
     let text: String
-    /// Whether its warnings are to be seen.
+    /// Whether its warnings are shown to the user.
     let isHeard: Bool
 
-    /// Passes it on: what the worker warns of as a warning, all else for those who ask for details.
+    /// Logs the worker's warnings as warnings, and everything else at the info level.
     func report(to logger: Logger) {
         let warning = "\(Logger.Level.warning): "
         guard isHeard, text.hasPrefix(warning) else {

@@ -1,6 +1,6 @@
 import Coordinator
 
-/// What workers did each second of the last few. Statistics and a clock in, no I/O.
+/// Each worker's rates over the last few seconds, computed from statistics and times without I/O.
 package struct WorkerRates {
     private struct Point {
         let time: Double
@@ -11,10 +11,10 @@ package struct WorkerRates {
 
     package init() {}
 
-    /// Seconds over which rates are taken.
+    /// Length of the averaging window in seconds.
     private static let span = 10.0
 
-    /// Completes a snapshot's workers, which are those of the statistics in the same order.
+    /// Fills in the rates of a snapshot's workers, which have the same order as the statistics.
     package mutating func fill(
         _ snapshot: inout ClusterFolder.Snapshot,
         from statistics: [WorkerStatistics],

@@ -3,16 +3,16 @@ import Engine
 import Foundation
 import Yams
 
-/// Reads a YAML file whose structure was checked first.
+/// Parses a YAML file after checking its structure.
 ///
-/// Yams compares the keys of a mapping by their whole content. A key that is a list of aliases to lists of aliases
-/// can expand beyond any machine's memory in a file of a few lines, so keys must be text.
+/// Yams compares the keys of a mapping by their whole content. In a file of a few lines, a key that is a list of
+/// aliases to lists of aliases can expand beyond any machine's memory, so keys must be text.
 package enum YAMLForm {
     /// - Parameters:
-    ///   - text: of the file
-    ///   - place: its path, for messages
-    /// - Returns: its root; nil for an empty file
-    /// - Throws: `InputError` with the line of a mistake
+    ///   - text: contents of the file
+    ///   - place: path of the file, for messages
+    /// - Returns: the root node; nil for an empty file
+    /// - Throws: `InputError` with the line of an error
     package static func root(_ text: String, place: String) throws(InputError) -> Node? {
         try check(text, place: place)
         do {
@@ -36,19 +36,19 @@ package enum YAMLForm {
         return InputError(place, "it is not YAML: \(text)", fix: "Correct it")
     }
 
-    /// An open collection.
+    /// A collection that is being parsed.
     private enum Open {
         case sequence
         case mapping(awaitsKey: Bool)
     }
 
-    /// Checks the events of a file, in time proportional to its length.
+    /// Checks the structure of a file, in time proportional to its length.
     ///
     /// - Parameters:
-    ///   - text: of the file
-    ///   - place: its path, for messages
-    /// - Throws: `InputError` with the line of a key that is not text. Invalid YAML is accepted: its
-    ///   reader reports why.
+    ///   - text: contents of the file
+    ///   - place: path of the file, for messages
+    /// - Throws: `InputError` with the line of a key that is not text; invalid YAML is accepted, because parsing it
+    ///   reports why
     static func check(_ text: String, place: String) throws(InputError) {
         let line = Array(text.utf8).withUnsafeBufferPointer(lineOfCollectionAsKey)
         guard let line else { return }
@@ -89,7 +89,7 @@ package enum YAMLForm {
         }
     }
 
-    /// A key or a value has been read completely; whether it was a key.
+    /// Called after a complete key or value. Returns whether it was a key.
     private static func completeNode(_ open: inout [Open]) -> Bool {
         guard case .mapping(let wasKey)? = open.last else { return false }
         open[open.count - 1] = .mapping(awaitsKey: !wasKey)

@@ -1,22 +1,23 @@
 import Engine
 
-/// The noiseless latent that a step's prediction stands for, a·x + b·ε, computed where somebody looks at it.
+/// The estimate of the clean latent implied by a step's prediction, a·x + b·ε. Computed lazily, only when somebody
+/// wants to see it.
 package struct CleanEstimate: Sendable {
     private let latent: Tensor
     private let prediction: Tensor
     private let weights: (latent: Float, prediction: Float)
 
     /// - Parameters:
-    ///   - latent: before the step, `[1, height, width, channels]`
-    ///   - prediction: fused, of the same shape
-    ///   - weights: of both in the estimate
+    ///   - latent: the latent before the step, `[1, height, width, channels]`
+    ///   - prediction: the fused prediction, of the same shape
+    ///   - weights: the factors a and b
     package init(latent: Tensor, prediction: Tensor, weights: (latent: Float, prediction: Float)) {
         (self.latent, self.prediction, self.weights) = (latent, prediction, weights)
     }
 
-    /// Every nth pixel of it: whatever the size of the latent, little is computed.
+    /// A subsampled version of the estimate, so that the cost does not grow with the size of the latent.
     ///
-    /// - Parameter longest: of its sides at most
+    /// - Parameter longest: maximum length of either side
     /// - Returns: `[1, rows, columns, channels]`
     package func sampled(longest: Int) -> Tensor {
         let (x, y) = (latent.sampled(longest: longest), prediction.sampled(longest: longest))
@@ -26,10 +27,10 @@ package struct CleanEstimate: Sendable {
 }
 
 extension Tensor {
-    /// Every nth row and column, from the middle of the first n.
+    /// Every nth row and column, starting in the middle of the first n.
     ///
-    /// - Parameter longest: of its sides at most
-    /// - Returns: of `[1, height, width, channels]` the same with fewer rows and columns
+    /// - Parameter longest: maximum length of either side
+    /// - Returns: `[1, height, width, channels]` with fewer rows and columns
     package func sampled(longest: Int) -> Tensor {
         let (height, width, channels) = (shape[1], shape[2], shape[3])
         let n = max(1, (max(height, width) + longest - 1) / longest)

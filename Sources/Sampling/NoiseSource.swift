@@ -2,31 +2,31 @@ import Engine
 
 /// The source of a render's random numbers.
 package protocol NoiseSource: Sendable {
-    /// Unit noise that phase 1 starts from, `[1, height, width, channels]`.
+    /// Unit noise for the initial latent of phase 1, `[1, height, width, channels]`.
     func base(latent: Extent, channels: Int) throws(InputError) -> Tensor
 
     /// Unit noise that diffuses the upsampled latent of a later phase.
     func diffusion(of phase: Phase, channels: Int) throws(InputError) -> Tensor
 
-    /// The shifted windows of one step.
+    /// The randomly shifted windows of one step.
     mutating func windows(
         of grid: WindowGrid,
         phase: Phase,
         step: Int
     ) throws(InputError) -> [Window]
 
-    /// Unit noise that a stochastic scheduler adds in one step.
+    /// Unit noise that a stochastic sampler adds in one step.
     func stochastic(phase: Phase, step: Int, channels: Int) throws(InputError) -> Tensor
 
     /// Number of values drawn so far from a sequential source.
     var drawn: Int { get }
 
-    /// Moves a sequential source to the position after this many values.
+    /// Moves a sequential source to the position after `drawn` values.
     mutating func skip(to drawn: Int) throws(InputError)
 }
 
-/// Random numbers derived from the seed: each draw is keyed by (seed, purpose, phase, step), so
-/// that none depends on the order of draws.
+/// Random numbers derived from the seed: each draw is keyed by (seed, purpose, phase, step), so the order of draws does
+/// not matter.
 package struct SeededNoise: NoiseSource {
     private let random: RenderRandom
 
@@ -61,7 +61,7 @@ package struct SeededNoise: NoiseSource {
         normal("step", phase.latent, channels, phase: key(phase), step: step)
     }
 
-    /// Every value is keyed by its place in the render: there is no sequence.
+    /// Always 0: every value is keyed by its place in the render, so there is no sequence.
     package var drawn: Int { 0 }
 
     package func skip(to drawn: Int) {}
@@ -81,7 +81,7 @@ package struct SeededNoise: NoiseSource {
         )
     }
 
-    /// A phase is keyed by its scale in thousandths, so that a picture's last phase draws the same noise
-    /// whichever rungs its ladder skips.
+    /// A phase is keyed by its scale in thousandths, so that a picture's last phase draws the same noise even if its
+    /// ladder skips rungs.
     private func key(_ phase: Phase) -> Int { Int((phase.scale * 1000).rounded()) }
 }

@@ -1,21 +1,21 @@
 import Engine
 
-/// The init image at the size of a phase, and which part of it may change.
+/// The init image at the size of a phase, and the mask of the part that may change.
 package struct PhasePicture: Sendable {
-    /// Encoded, `[1, height, width, channels]`.
+    /// The encoded init image, `[1, height, width, channels]`.
     package let latent: Tensor
-    /// `[1, height, width, 1]`: 1 where it changes, 0 where it stays; nil where there is no mask.
+    /// Mask, `[1, height, width, 1]`: 1 where the picture changes, 0 where it is kept; nil if there is no mask.
     package let mask: Tensor?
 
     package init(latent: Tensor, mask: Tensor? = nil) {
         (self.latent, self.mask) = (latent, mask)
     }
 
-    /// A latent where the mask is 1, and another where it is 0.
+    /// Blends two latents by a mask.
     ///
     /// - Parameters:
-    ///   - changed: `[1, height, width, channels]`
-    ///   - kept: of that shape
+    ///   - changed: the latent where the mask is 1, `[1, height, width, channels]`
+    ///   - kept: the latent where the mask is 0, of the same shape
     ///   - mask: `[1, height, width, 1]`
     /// - Returns: (1 − mask) · kept + mask · changed
     package static func blend(_ changed: Tensor, over kept: Tensor, by mask: Tensor) -> Tensor {
@@ -41,12 +41,12 @@ package struct PhasePicture: Sendable {
 }
 
 extension SamplerState {
-    /// A latent whose unmasked part is the init image's; unchanged where there is no mask.
+    /// Replaces the unmasked part of a latent by the init image; returns the latent unchanged if there is no mask.
     ///
     /// - Parameters:
-    ///   - latent: of this phase's size
-    ///   - kept: what the unmasked part becomes; nil for the init image without noise
-    /// - Returns: of that shape
+    ///   - latent: a latent of this phase's size
+    ///   - kept: what to put in the unmasked part; nil for the init image without noise
+    /// - Returns: a latent of the same shape
     func keepingPicture(_ latent: Tensor, _ kept: Tensor? = nil) -> Tensor {
         guard let mask, let picture else { return latent }
         return PhasePicture.blend(latent, over: kept ?? picture, by: mask)

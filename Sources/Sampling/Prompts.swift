@@ -1,11 +1,11 @@
 import Engine
 
-/// The encoded prompts of a picture, which its views are conditioned on.
+/// The encoded prompts of a picture: the conditioning of its views.
 package struct Prompts: Sendable {
-    /// A prompt, or a part of one that AND joins.
+    /// A prompt, or one part of a prompt that consists of several joined by AND.
     package struct Part: Sendable {
         package let embedding: Embedding
-        /// By which its guidance is multiplied.
+        /// Multiplies the guidance of this part.
         package let weight: Float
 
         package init(_ embedding: Embedding, weight: Float = 1) {
@@ -13,17 +13,17 @@ package struct Prompts: Sendable {
         }
     }
 
-    /// One, or those that AND joins.
+    /// One part, or several joined by AND.
     package let parts: [Part]
-    /// Nil when guidance is at most 1 and there is one part of weight 1: then views are evaluated once, with the
+    /// Nil if guidance is at most 1 and there is a single part of weight 1: views are then evaluated once, with the
     /// prompt alone.
     package let negative: Embedding?
-    /// All, by digest.
+    /// All embeddings, by digest.
     package let embeddings: [EmbeddingDigest: Embedding]
-    /// Where prompts change: each with the steps that it lasts, of a phase. Empty where they do not.
+    /// Prompt scheduling: successive prompts of a phase, with the number of steps of each. Empty if the prompt does not
+    /// change.
     private var turns: [(steps: Int, prompts: Prompts)] = []
-    /// The same prompts as the refiner reads them, if there is one. An array, because a value cannot hold another of its
-    /// own type.
+    /// The same prompts encoded for the refiner, if there is one. An array, because a struct cannot contain itself.
     private var refined: [Prompts] = []
 
     package init(positive: Embedding, negative: Embedding?) {
@@ -32,7 +32,7 @@ package struct Prompts: Sendable {
 
     /// - Parameters:
     ///   - parts: at least one
-    ///   - negative: what guidance steers away from
+    ///   - negative: the negative prompt
     package init(parts: [Part], negative: Embedding?) {
         precondition(!parts.isEmpty)
         (self.parts, self.negative) = (parts, negative)
@@ -41,23 +41,23 @@ package struct Prompts: Sendable {
         ) { first, _ in first }
     }
 
-    /// Prompts that change during the steps of a phase.
+    /// Prompts that change over the steps of a phase.
     ///
-    /// - Parameter turns: at least one, with the steps that each lasts
+    /// - Parameter turns: at least one prompt, with the number of steps that it is used for
     package init(turns: [(steps: Int, prompts: Prompts)]) {
         precondition(!turns.isEmpty)
         self = turns[0].prompts
         if turns.count > 1 { self.turns = turns }
     }
 
-    /// These prompts, and how the refiner reads them.
+    /// These prompts, together with their encoding for the refiner.
     package func refined(by refiner: Prompts) -> Prompts {
         var prompts = self
         prompts.refined = [refiner]
         return prompts
     }
 
-    /// The prompts as the model reads them, or its refiner.
+    /// The prompts as encoded for the model or for its refiner.
     func read(byRefiner isRefined: Bool) -> Prompts {
         guard isRefined else { return self }
         guard let own = refined.first else {
@@ -66,7 +66,7 @@ package struct Prompts: Sendable {
         return own
     }
 
-    /// The prompts of a step of a phase, counted from 0; those of the last steps go on after them.
+    /// The prompts of a step of a phase, counted from 0. The last ones stay in use after their steps are over.
     package func at(step: Int) -> Prompts {
         var end = 0
         for turn in turns {
@@ -81,25 +81,26 @@ package struct Prompts: Sendable {
 
     package var positive: Embedding { parts[0].embedding }
 
-    /// Whether AND joins parts, or the only one has a weight.
+    /// Whether there are several parts joined by AND, or a single one with a weight.
     package var areJoined: Bool { PromptPart.areJoined(parts.map(\.weight)) }
 
-    /// The prompt alone, for views without guidance; parts that AND joins are differences from the negative prompt
-    /// even then.
+    /// The prompt alone, for views without guidance. Parts joined by AND keep the negative prompt, because they are
+    /// defined as differences from it.
     package var unguided: Prompts {
         areJoined ? self : Prompts(parts: parts, negative: nil)
     }
 
     /// The conditioning of a view.
     ///
-    /// With a picture that is edited there are two scales (Brooks et al., 2023, equation 3): the prediction is that without
-    /// picture and prompt, plus the image scale times what the picture changes, plus the guidance scale times what
-    /// the prompt's parts change then.
+    /// Image-editing models have two guidance scales (Brooks et al., 2023, equation 3): the prediction is the one
+    /// without picture and prompt, plus the image scale times the effect of the picture, plus the guidance scale times
+    /// the further effect of the prompt's parts.
     ///
     /// - Parameters:
     ///   - timeIDs: SDXL's size and crop ids
-    ///   - imageScale: guidance by a picture that is edited, as a fraction of the guidance scale; nil for other models
-    /// - Returns: the negative prompt's, if there is one, and those of the prompt's parts
+    ///   - imageScale: the image guidance scale of an editing model, as a fraction of the guidance scale; nil for other
+    ///     models
+    /// - Returns: the conditioning of the negative prompt, if there is one, and of the prompt's parts
     package func conditioning(
         timeIDs: TimeIDs? = nil,
         imageScale: Float? = nil
@@ -127,7 +128,7 @@ package struct Prompts: Sendable {
     }
 }
 
-/// What SDXL is told about sizes, for the prompt and the negative prompt: see `WorkUnit.Conditioning.timeIDs`.
+/// SDXL's size and crop ids, for the prompt and the negative prompt: see `WorkUnit.Conditioning.timeIDs`.
 package struct TimeIDs: Equatable, Sendable, ExpressibleByArrayLiteral {
     package let positive: [Float]
     package let negative: [Float]
@@ -144,15 +145,15 @@ extension WorkUnit {
     /// A view of one step.
     ///
     /// - Parameters:
-    ///   - index: index in the step's list of views, for messages
+    ///   - index: index in the step's list of views, for error messages
     ///   - latent: `[1, height, width, channels]`, scaled for the model
-    ///   - timestep: of the noise schedule
-    ///   - guidance: used only with a negative prompt; at least 1 where AND joins prompts
-    ///   - prompts: what it is conditioned on
+    ///   - timestep: timestep of the noise schedule
+    ///   - guidance: guidance scale, used only with a negative prompt; at least 1 if AND joins prompts
+    ///   - prompts: the conditioning
     ///   - timeIDs: SDXL's size and crop ids; nil for models without them
-    ///   - picture: what the network takes beside the latent, `[1, height, width, channels]`
-    ///   - imageGuidance: the scale of a picture that is edited; nil for other models
-    ///   - place: its position in the render, for messages
+    ///   - picture: the network's additional input channels, `[1, height, width, channels]`
+    ///   - imageGuidance: the image guidance scale of an editing model; nil for other models
+    ///   - place: the view's position in the render, for error messages
     /// - Returns: the unit
     package static func view(
         _ index: Int,
@@ -185,14 +186,14 @@ extension WorkUnit {
         )
     }
 
-    /// A latent to be decoded or a picture to be encoded: whole, or one tile as a part of the whole.
+    /// A latent to be decoded or a picture to be encoded: the whole, or one tile of it.
     ///
     /// - Parameters:
-    ///   - index: index in the list of tiles, for messages
+    ///   - index: index in the list of tiles, for error messages
     ///   - half: whether to decode or to encode
-    ///   - input: a latent or a picture, with the margins of the part
-    ///   - part: what to compute of a tile; its `attention` is set here
-    ///   - attention: tokens of the picture that the tile attends to
+    ///   - input: a latent or a picture, including the tile's margins
+    ///   - part: what to compute for a tile; its `attention` is set here
+    ///   - attention: tokens of the whole picture that the tile attends to
     /// - Returns: the unit
     package static func tile(
         _ index: Int,

@@ -1,8 +1,8 @@
 import Engine
 
 extension Sampler {
-    /// The fused prediction for the whole latent: (1 − c^a₂)·ε_local + c^a₂·ε_dilated, or only the
-    /// one that is evaluated at this step.
+    /// The fused prediction for the whole latent: (1 − c^a₂)·ε_local + c^a₂·ε_dilated, or just one of the two if only
+    /// that one is evaluated at this step.
     package func fuse(_ predictions: [Tensor], of work: StepWork, at state: SamplerState) -> Tensor
     {
         precondition(predictions.count == work.views.count, "\(predictions.count) predictions")
@@ -23,7 +23,7 @@ extension Sampler {
         )
     }
 
-    /// The latent that the lattices of a step predict.
+    /// The lattices' prediction for the whole latent; nil if the phase has no lattices.
     func dilated(
         _ predictions: [Tensor],
         of work: StepWork,
@@ -34,7 +34,7 @@ extension Sampler {
         }
     }
 
-    /// The weighted mean of overlapping windows.
+    /// The weighted mean of the predictions of overlapping windows.
     private func windowMean(
         _ predictions: ArraySlice<Tensor>,
         _ windows: [Window],
@@ -51,7 +51,7 @@ extension Sampler {
         return average.mean()
     }
 
-    /// Reassembles a latent from its sub-lattices.
+    /// Reassembles a prediction for the whole latent from those of its sub-lattices.
     private func scatter(
         _ predictions: ArraySlice<Tensor>,
         _ lattices: LatticeGrid,

@@ -1,12 +1,12 @@
 import Engine
 
-/// A render as a pure state machine: it says which views a step needs, and makes the next latent from their
-/// predictions. It renders nothing itself. Steps of DemoFusion are in `DemoFusion/Sampler+DemoFusion.swift`,
-/// those of refinement in `Refine/Sampler+Refine.swift`.
+/// A render as a pure state machine: it says which views a step needs, and computes the next latent from their
+/// predictions. It runs no network itself. The steps of DemoFusion are in `DemoFusion/Sampler+DemoFusion.swift`, those
+/// of refinement in `Refine/Sampler+Refine.swift`.
 package struct Sampler: Sendable {
     package let plan: RenderPlan
     package let scheduler: Scheduler
-    /// The conditioning of its views.
+    /// The conditioning of the views.
     package let prompts: Prompts
 
     package init(plan: RenderPlan, scheduler: Scheduler, prompts: Prompts) {
@@ -18,9 +18,9 @@ package struct Sampler: Sendable {
     /// The state before the first step.
     ///
     /// - Parameters:
-    ///   - noise: of the render
-    ///   - picture: the init image of the first phase; nil starts from noise
-    /// - Returns: what the first phase starts from; where it has no steps, the picture itself
+    ///   - noise: the render's noise source
+    ///   - picture: the init image of the first phase; nil to start from noise
+    /// - Returns: the initial state; if the first phase has no steps, it holds the picture itself
     /// - Throws: `InputError` from the noise source
     package func start(
         _ noise: some NoiseSource,
@@ -40,8 +40,8 @@ package struct Sampler: Sendable {
         return state
     }
 
-    /// The state before the first step of a render that changes the masked part of a picture: at full strength from
-    /// noise alone.
+    /// The state before the first step of a render that changes the masked part of a picture. At full strength it
+    /// starts from pure noise.
     private func start(
         _ noise: some NoiseSource,
         masked picture: PhasePicture
@@ -49,7 +49,7 @@ package struct Sampler: Sendable {
         let first = plan.phases[0]
         let base = try noise.base(latent: first.phase.latent, channels: channels)
         var state = SamplerState(latent: base * scheduler.initNoiseSigma)
-        // A network that takes the mask keeps the rest by itself.
+        // A network that has the mask as an input keeps the rest by itself.
         if plan.model.pictureInput != .inpainting {
             (state.picture, state.mask) = (picture.latent, picture.mask)
             state.source = (picture.latent, base)
@@ -61,13 +61,13 @@ package struct Sampler: Sendable {
         return state
     }
 
-    /// Cuts the state's latent into the views of its next step.
+    /// Cuts the state's latent into the views of the next step.
     ///
     /// - Parameters:
-    ///   - state: before the step
-    ///   - picture: what the network takes beside the latent, `[1, height, width, channels]` of the phase; nil if it takes
-    ///     nothing
-    ///   - noise: of the render
+    ///   - state: the state before the step
+    ///   - picture: the network's additional input channels for this phase, `[1, height, width, channels]`; nil if it
+    ///     has none
+    ///   - noise: the render's noise source
     /// - Returns: the views, and what is needed to fuse their predictions
     /// - Throws: `InputError` from the noise source
     package func work(
@@ -81,23 +81,22 @@ package struct Sampler: Sendable {
         return try demoFusionWork(for: state, picture, noise: &noise)
     }
 
-    /// The scale of a picture that is edited; nil for models that edit none.
+    /// The image guidance scale; nil unless the model edits pictures.
     var imageGuidance: Float? {
         plan.model.pictureInput == .editing ? plan.settings.imageGuidance : nil
     }
 
-    /// Takes one scheduler step on the whole latent; at the end of a phase matches its mean and deviation to the
-    /// anchor and starts the next phase.
+    /// Takes one sampler step on the whole latent. At the end of a phase, matches the latent's mean and standard
+    /// deviation to the anchor's and starts the next phase.
     ///
     /// - Parameters:
-    ///   - state: becomes the next one
-    ///   - work: of the step
-    ///   - prediction: fused
-    ///   - noise: of the render
-    ///   - picture: encodes the init image for a phase, counted from 0; is called where that phase is
-    ///     guided by it
+    ///   - state: advanced to the next step
+    ///   - work: the work of the step
+    ///   - prediction: the fused prediction
+    ///   - noise: the render's noise source
+    ///   - picture: encodes the init image for a phase, counted from 0; called only for phases that are guided by it
     /// - Returns: the finished latent of the phase, if this was its last step
-    /// - Throws: `InputError` from the noise source, and what `picture` throws
+    /// - Throws: `InputError` from the noise source, and whatever `picture` throws
     package func advance(
         _ state: inout SamplerState,
         _ work: StepWork,
@@ -112,13 +111,13 @@ package struct Sampler: Sendable {
         return finished
     }
 
-    /// Takes one step, of the whole latent or of a part of it.
+    /// Takes one step on the whole latent or on a part of it.
     ///
     /// - Parameters:
-    ///   - state: becomes the next one
-    ///   - work: of the step
-    ///   - prediction: fused
-    ///   - drawn: what `stepNoise` draws
+    ///   - state: advanced to the next step
+    ///   - work: the work of the step
+    ///   - prediction: the fused prediction
+    ///   - drawn: the noise from `stepNoise`
     /// - Returns: whether this was the phase's last step
     func step(
         _ state: inout SamplerState,
@@ -132,7 +131,7 @@ package struct Sampler: Sendable {
         return demoFusionStep(&state, work, prediction: prediction, drawn: drawn)
     }
 
-    /// Unit noise that the state's next step adds; nil if it adds none.
+    /// Unit noise that the next step adds; nil if it adds none.
     ///
     /// - Throws: `InputError` from the noise source
     func stepNoise(
@@ -154,15 +153,15 @@ package struct Sampler: Sendable {
         plan.phases[state.phase].refinement == nil ? skipResidual(state) : state.latent
     }
 
-    /// A window of the latent as a view.
+    /// Makes a view of one window of the latent.
     ///
     /// - Parameters:
-    ///   - index: its number among the views of the step
-    ///   - window: where it lies
-    ///   - grid: of the step's windows
-    ///   - state: before the step
-    ///   - latent: of the window, with the margin
-    ///   - picture: what the network takes beside it
+    ///   - index: index among the views of the step
+    ///   - window: position of the window
+    ///   - grid: the step's window grid
+    ///   - state: the state before the step
+    ///   - latent: the window's part of the latent, including the margin
+    ///   - picture: the network's additional input channels for this window
     /// - Returns: the view
     func windowView(
         _ index: Int,
@@ -172,7 +171,7 @@ package struct Sampler: Sendable {
         latent: Tensor,
         picture: Tensor?
     ) -> WorkUnit {
-        // Ids count from the margin's corner under both padding modes.
+        // Crop ids count from the margin's corner in both padding modes.
         let crop = (window.top + grid.margin, window.left + grid.margin)
         let name = "window at row \(window.top), column \(window.left)"
         var unit =
@@ -185,14 +184,14 @@ package struct Sampler: Sendable {
         return unit
     }
 
-    /// The views of the next step that can be cut while this one is being computed.
+    /// The views of the next step that can be cut while this step is still being computed.
     ///
     /// - Parameters:
-    ///   - work: of this step
-    ///   - state: before this step
-    ///   - picture: as for `work`
-    ///   - noise: after the draws of this step
-    /// - Returns: nil where none can
+    ///   - work: the work of this step
+    ///   - state: the state before this step
+    ///   - picture: as for `work(for:picture:noise:)`
+    ///   - noise: the noise source after this step's draws
+    /// - Returns: nil if there are no such views
     package func early(
         after work: StepWork,
         at state: SamplerState,
@@ -202,9 +201,10 @@ package struct Sampler: Sendable {
         EarlyViews(self, after: work, at: state, picture: picture, noise: noise)
     }
 
-    /// Starts the next phase, if there is one; where the picture is enlarged, not the latent, it starts after that.
+    /// Starts the next phase, if there is one. If the picture is enlarged rather than the latent, the phase starts
+    /// after that.
     ///
-    /// - Throws: as `advance`
+    /// - Throws: the errors of `advance`
     package func finish(
         _ state: inout SamplerState,
         _ noise: some NoiseSource,
@@ -233,9 +233,9 @@ package struct Sampler: Sendable {
     ///
     /// - Parameters:
     ///   - state: set to the state before the phase's first step
-    ///   - latent: of the enlarged picture, at the phase's size
-    ///   - noise: of the render
-    ///   - picture: the init image at that size, if the phase is constrained to it or a part of it stays
+    ///   - latent: the encoded enlarged picture, at the phase's size
+    ///   - noise: the render's noise source
+    ///   - picture: the init image at that size, if the phase is constrained to it or keeps a part of it
     /// - Throws: `InputError` from the noise source
     package func begin(
         _ state: inout SamplerState,
@@ -253,13 +253,13 @@ package struct Sampler: Sendable {
         }
     }
 
-    /// Whether the refiner predicts where a latent is as noisy as at a timestep of the training schedule.
+    /// Whether the refiner predicts at the noise level of a timestep of the training schedule.
     func isRefined(at timestep: Float) -> Bool {
         plan.model.isRefined(at: timestep, of: scheduler.trainTimesteps)
     }
 
-    /// SDXL's time ids: target height and width, crop's top and left, target height and width, in pixels. In place of
-    /// the last two the refiner gets an aesthetic score.
+    /// SDXL's time ids: target height and width, crop top and left, target height and width, in pixels. For the
+    /// refiner, an aesthetic score replaces the last two.
     func timeIDs(crop: (top: Int, left: Int), isRefined: Bool) -> TimeIDs? {
         guard plan.model.usesTimeIDs else { return nil }
         let (size, factor) = (plan.settings.size, plan.model.vaeFactor)
@@ -272,7 +272,7 @@ package struct Sampler: Sendable {
         )
     }
 
-    /// Stability's own choice, of 1 to 10.
+    /// Aesthetic scores from 1 to 10, with Stability AI's default values.
     private static let aestheticScore: Float = 6
     private static let negativeAestheticScore: Float = 2.5
 }

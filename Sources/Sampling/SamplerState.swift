@@ -1,28 +1,28 @@
 import Engine
 
-/// The state of a render between two steps: everything needed to continue it.
+/// The state of a render between two steps: everything needed to continue.
 package struct SamplerState: Sendable {
     /// Index into the plan's phases.
     package var phase = 0
-    /// Next step of that phase.
+    /// The next step of that phase.
     package var step = 0
     /// The whole latent before that step, `[1, height, width, channels]`.
     package var latent: Tensor
     package var history = Scheduler.History()
-    /// The upsampled latent and the noise that diffuses it: in phases after the first, and in the first if
-    /// the render has an init image.
+    /// The upsampled latent and the noise that is added to it: in all phases but the first, and in the first one if the
+    /// render has an init image.
     package var source: (upsampled: Tensor, noise: Tensor)?
-    /// The latent whose mean and standard deviation later phases are normalised to: the finished phase 1, or the
-    /// init image.
+    /// Later phases are normalised to this latent's mean and standard deviation: the result of phase 1, or the init
+    /// image.
     package var anchor: Tensor?
-    /// The init image, encoded for this phase, if the phase is constrained to it, or if there is a mask.
+    /// The init image, encoded for this phase; only if the phase is constrained to it or there is a mask.
     package var picture: Tensor?
-    /// Which part of it changes, `[1, height, width, 1]`: 1 there, 0 where it stays.
+    /// Mask of the part that changes, `[1, height, width, 1]`: 1 where it changes, 0 where it is kept.
     package var mask: Tensor?
-    /// Of the enlarged latent, in a stage of refinement.
+    /// In a refinement stage, the window means of the enlarged latent.
     package var means: WindowMeans?
 
-    /// Whether the latent is still that of the previous phase, whose picture must be enlarged first.
+    /// Whether the latent is still the previous phase's, whose picture must be enlarged first.
     package var awaitsEnlargement = false
 
     package init(latent: Tensor) { self.latent = latent }

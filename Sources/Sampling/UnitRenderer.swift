@@ -2,17 +2,17 @@ import Engine
 
 /// Evaluates units of work, on a cluster or in this process.
 ///
-/// All calls come from one thread, the render thread, and block it. The picture never depends on which worker
-/// evaluated a unit, or when.
+/// All calls come from one thread, the render thread, and block it. The picture never depends on which worker evaluated
+/// a unit, or when.
 package protocol UnitRenderer: Sendable {
-    /// Predicts views, decodes and encodes tiles. Where workers would wait for the end of a step, they may begin views of the
-    /// next call.
+    /// Predicts views, and decodes and encodes tiles. Workers that would idle at the end of a step may start on views
+    /// of the next call.
     ///
     /// - Parameters:
     ///   - units: any number
-    ///   - early: cuts views of the next step from predictions; nil for none
-    ///   - onDone: called on this thread with the index in `units` of each unit when it is done, once each; an error it
-    ///     throws ends the call
+    ///   - early: cuts views of the next step as predictions arrive; nil for none
+    ///   - onDone: called on this thread, once per finished unit, with its index in `units`; an error that it throws
+    ///     ends the call
     /// - Returns: results in the order of the units
     /// - Throws: `RenderCancelled`, `ClusterUnavailable`, `UnitFailed`, or what `onDone` throws
     func evaluate(
@@ -23,7 +23,7 @@ package protocol UnitRenderer: Sendable {
 }
 
 extension UnitRenderer {
-    /// The same where nothing can be begun early.
+    /// The same without early views.
     package func evaluate(
         _ units: [WorkUnit],
         onDone: (Int) throws -> Void

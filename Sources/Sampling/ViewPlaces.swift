@@ -1,16 +1,16 @@
 import Engine
 
-/// Where the views of a step lie in the latent, for showing them over the picture. Pure.
+/// Positions of a step's views in the latent, for showing them over the picture.
 package struct ViewPlaces: Equatable, Sendable {
-    /// Of the latent.
+    /// Size of the latent.
     package let latent: Extent
-    /// One for each view of the step.
+    /// One position per view of the step.
     package let places: [Place]
 
-    /// Rows and columns of the latent.
+    /// A view's position, in rows and columns of the latent.
     package enum Place: Equatable, Sendable {
         case window(top: Int, left: Int, height: Int, width: Int)
-        /// Every nth row and column from these on.
+        /// Every nth row and column, starting at `row` and `column`.
         case lattice(row: Int, column: Int, rowStride: Int, columnStride: Int)
         case whole
     }
@@ -19,7 +19,7 @@ package struct ViewPlaces: Equatable, Sendable {
 }
 
 extension Sampler {
-    /// Where the views of a step lie.
+    /// The positions of a step's views.
     package func places(of work: StepWork, at state: SamplerState) -> ViewPlaces {
         let phase = plan.phases[state.phase]
         let latent = phase.phase.latent
@@ -27,7 +27,7 @@ extension Sampler {
         guard phase.windows != nil else {
             return ViewPlaces(latent: latent, places: Array(repeating: .whole, count: count))
         }
-        // Without windows at this step there are lattices alone.
+        // If windows are not used at this step, all views are lattices.
         let windows = phase.lattices == nil || phase.usesWindows(at: state.step) ? work.windows : []
         var places: [ViewPlaces.Place] = windows.prefix(count).map { window in
             let kept = window.kept(in: latent)
@@ -54,7 +54,7 @@ extension Sampler {
         return ViewPlaces(latent: latent, places: places)
     }
 
-    /// The noiseless latent that a prediction stands for.
+    /// The estimate of the clean latent implied by a prediction.
     package func estimate(
         _ prediction: Tensor,
         of work: StepWork,

@@ -5,7 +5,7 @@ import Sampling
 /// The value of `--seed`.
 struct Seed: ExpressibleByArgument, CustomStringConvertible {
     let value: UInt64
-    /// Whether it was chosen at random.
+    /// Whether `-1` was given and the seed was drawn at random.
     let isChosen: Bool
 
     init(value: UInt64, isChosen: Bool = false) {
@@ -14,7 +14,7 @@ struct Seed: ExpressibleByArgument, CustomStringConvertible {
 
     init?(argument: String) {
         if argument == "-1" {
-            // 32 bits, as in other programs.
+            // 32 bits, as in other programs: `-1` draws a random seed.
             self.init(value: .random(in: 0..<(1 << 32)), isChosen: true)
         } else if let value = UInt64(argument) {
             self.init(value: value)
@@ -89,7 +89,7 @@ package enum DeviceChoice: ExpressibleByArgument, CustomStringConvertible, Equat
         self = .named(devices)
     }
 
-    /// Examples: messages and help list them.
+    /// Example values, listed in help and error messages.
     package static let allValueStrings = ["cpu", "cuda:0", "cuda:0,cuda:1", "mps", "xpu:0", "all"]
     package static var defaultCompletionKind: CompletionKind { .list(allValueStrings) }
 

@@ -101,7 +101,7 @@ struct HostsFlags: ParsableArguments {
     )
     var cluster = "cluster.yaml"
 
-    /// - Throws: `InputError` when the file is invalid
+    /// - Throws: `InputError` if the file is invalid
     func control() throws -> ClusterControl {
         let read = try ClusterFile(file: cluster)
         let model = read.model.map { ClusterFile.resolve($0, in: cluster) } ?? "the bundled one"
@@ -115,7 +115,7 @@ struct HostsFlags: ParsableArguments {
     }
 }
 
-/// Selects hosts, and the minimum number of workers.
+/// Selects hosts and the minimum number of workers.
 struct HostChoice: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -144,8 +144,8 @@ struct HostChoice: ParsableArguments {
 extension LaunchPlan.Common {
     /// - Parameters:
     ///   - model: the path of the coordinator's model
-    ///   - flags: other flags about the model for workers
-    ///   - engine: flags that override the file's fields
+    ///   - flags: other model flags for workers
+    ///   - engine: flags that override fields of the cluster file
     /// - Throws: `InputError` for a LoRA weight that is not a number
     init(model: String, flags: ModelFlags, engine: EngineFlags) throws(InputError) {
         self.init(

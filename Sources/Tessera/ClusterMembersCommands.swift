@@ -133,13 +133,13 @@ extension ClusterCommand {
 }
 
 extension HostsFlags {
-    /// - Throws: `InputError` when the file is invalid
+    /// - Throws: `InputError` if the file is invalid
     func members() throws(InputError) -> ClusterMembers {
         try ClusterMembers(ClusterFile(file: cluster, needsHosts: false), path: cluster)
     }
 }
 
-/// A time as `90s`, `30m`, `12h` or `7d`.
+/// A duration such as `90s`, `30m`, `12h` or `7d`.
 struct TimeSpan: ExpressibleByArgument {
     let seconds: Double
     private let text: String

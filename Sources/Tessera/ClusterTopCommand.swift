@@ -33,7 +33,7 @@ extension ClusterCommand {
 
         func run() throws {
             try ExitStatus.reporting {
-                // Names the file that is missing or wrong, in place of showing nothing.
+                // Reports a missing or invalid file instead of showing an empty table.
                 let read = try ClusterFile(file: file.cluster)
                 try read.refuseRelay(file.cluster, "tessera cluster top")
                 let folder = try ClusterFolder(for: file.cluster)
@@ -52,7 +52,7 @@ extension ClusterCommand {
 }
 
 extension Terminal {
-    /// Whether standard output can be redrawn.
+    /// Whether standard output is a terminal that can redraw lines.
     fileprivate static var isScreen: Bool {
         Terminal(
             isTerminal: isatty(STDOUT_FILENO) == 1,
@@ -62,13 +62,13 @@ extension Terminal {
 }
 
 extension StandardOutput {
-    /// Shows lines in place of what the terminal shows; what does not fit is cut off.
+    /// Replaces the contents of the terminal with these lines; those that do not fit are cut off.
     fileprivate static func show(_ lines: [String]) throws(OutputError) {
         var size = winsize()
         let isKnown = ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
         let (columns, rows) = isKnown ? (Int(size.ws_col), Int(size.ws_row)) : (80, 24)
         let shown = lines.prefix(max(1, rows - 1)).map {
-            // From the line's start: erase it, then write.
+            // Erase the line, then write it.
             "\u{1b}[2K" + String(Terminal.current.spelled($0).prefix(columns))
         }
         try write("\u{1b}[H" + shown.joined(separator: "\n") + "\u{1b}[J")

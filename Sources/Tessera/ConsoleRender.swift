@@ -4,7 +4,7 @@ import Foundation
 import Logging
 
 extension RenderSession.Outputs {
-    /// Says what happens to existing files.
+    /// Prints what will happen to existing files.
     func announce(_ display: DisplayFlags) {
         if isNumbered {
             let free = NumberedNames(picture).first { access($0, F_OK) != 0 }
@@ -27,11 +27,11 @@ final class RenderConsole {
     private let isSeries: Bool
     private var announce: () -> Void = {}
     private var display: ProgressDisplay?
-    /// When the progress of reading the picture was last shown: after one second, then every five.
+    /// When reading of the picture was last reported: first after one second, then every five.
     private var lastReading = ContinuousClock.now - .seconds(4)
-    /// Lines that are said once in a series.
+    /// Lines that are printed only once in a series.
     private var said: Set<String> = []
-    /// The job of the picture that ended with an error.
+    /// The job of the picture that failed.
     private var job: String?
 
     /// - Parameters:
@@ -41,7 +41,7 @@ final class RenderConsole {
         (self.isQuiet, self.isSeries) = (isQuiet, isSeries)
     }
 
-    /// The next picture begins.
+    /// Starts the next picture.
     ///
     /// - Parameter announce: prints messages before workers are started
     func begin(announce: @escaping () -> Void) {
@@ -72,13 +72,13 @@ final class RenderConsole {
         case .nothingSaved:
             if !isSeries {
                 StandardError.write(
-                    "nothing of it was saved: to begin again, give the same command"
+                    "nothing was saved: to start over, run the same command again"
                 )
             }
         }
     }
 
-    /// The job of the picture that ended with an error; nil if it has none. Asked once.
+    /// The job of the picture that failed, and forgets it; nil if there is none.
     func takeJob() -> String? {
         defer { job = nil }
         return job
@@ -90,14 +90,14 @@ final class RenderConsole {
         )
     }
 
-    /// As `tessera resume` takes it.
+    /// The job's name as `tessera resume` accepts it.
     private static func name(ofJob path: String) -> String {
         let folder = URL(fileURLWithPath: path)
         let isListed = folder.deletingLastPathComponent().path == JobFolder.defaultFolder
         return isListed ? folder.lastPathComponent : path
     }
 
-    /// Prints what each worker did, and how long the render took; of a series only the latter.
+    /// Prints what each worker did and how long the render took; in a series, only the latter.
     func show(_ outcome: RenderOutcome) {
         let (plan, tally) = (outcome.plan, outcome.tally)
         if !isSeries {

@@ -4,19 +4,20 @@ import Engine
 import Foundation
 import Protocol
 
-/// The pictures of a command, rendered one after the other on the same workers.
+/// Renders the pictures of a command one after the other on the same workers.
 struct ConsoleSeries<Command: RenderCommand> {
     let list: PictureList<Command>
-    /// The picture to begin with.
+    /// Index of the picture to start with.
     var first = 0
-    /// The job of that picture, to be resumed, and its command.
+    /// The job of that picture if it is resumed, and its command.
     var resumed: (job: Rendering.Resumed, command: Command)?
-    /// The job that stands for the pictures of a series, if the one before the first of them was finished.
+    /// The job that holds the remaining pictures of a series, if the picture before `first` was finished.
     var rest: JobFolder?
 
-    /// Renders the pictures and writes them; SIGINT and SIGTERM end it.
+    /// Renders the pictures and writes them, until SIGINT or SIGTERM.
     ///
-    /// - Throws: whatever ends a single picture; of a series what ends all of it, or `PicturesFailed` at its end
+    /// - Throws: the error that ends a single picture; in a series, one that ends all of it, or `PicturesFailed` at its
+    ///   end
     func run() throws {
         for index in first..<list.count { try checkStream(index) }
         for line in list.warnings where resumed == nil && rest == nil {
@@ -58,13 +59,13 @@ struct ConsoleSeries<Command: RenderCommand> {
     /// Renders one picture.
     ///
     /// - Parameters:
-    ///   - index: of the picture
-    ///   - rest: the job that stands for this picture and those after it, until this one has its own
-    ///   - workers: of the series
-    ///   - control: cancels it
-    ///   - console: shows it
-    /// - Returns: the job that stands for those after it
-    /// - Throws: whatever ends it
+    ///   - index: index of the picture
+    ///   - rest: the job that holds this picture and those after it until this one has its own job
+    ///   - workers: the workers of the series
+    ///   - control: cancels the render
+    ///   - console: displays progress
+    /// - Returns: the job that holds the pictures after this one
+    /// - Throws: any error that ends the render
     private func render(
         _ index: Int,
         in rest: JobFolder?,
@@ -111,7 +112,7 @@ struct ConsoleSeries<Command: RenderCommand> {
         return outcome.rest
     }
 
-    /// Rejects a picture on standard output where something else goes there, or a person reads it.
+    /// Rejects a picture on standard output if something else is written there or it is a terminal.
     ///
     /// - Throws: `InputError`
     private func checkStream(_ index: Int) throws(InputError) {
@@ -162,7 +163,7 @@ struct ConsoleSeries<Command: RenderCommand> {
         return saving
     }
 
-    /// Whether the pictures that remain cannot be rendered either.
+    /// Whether the error would also end the remaining pictures.
     private static func endsAll(_ error: any Error) -> Bool {
         switch error {
         case is RenderCancelled, is ClusterUnavailable, is EndpointTaken, is ResultUnwritten: true
@@ -171,7 +172,7 @@ struct ConsoleSeries<Command: RenderCommand> {
         }
     }
 
-    /// One line of JSON for a picture that failed.
+    /// Prints one line of JSON for a picture that failed.
     private func report(_ error: any Error, _ index: Int) throws {
         let command = list.command(index)
         guard command.display.json else { return }
@@ -186,13 +187,13 @@ struct ConsoleSeries<Command: RenderCommand> {
         )
     }
 
-    /// The series goes on without a picture that failed, which may be resumed alone.
+    /// Removes a failed picture from the series, which continues; that picture can be resumed on its own.
     private func leaveSeries(_ console: RenderConsole) throws {
         guard let path = console.takeJob() else { return }
         if try JobFolder.leaveSeries(path) { console.showHowToContinue(path) }
     }
 
-    /// How to go on with a series that was ended.
+    /// Prints how to continue a series that was ended.
     private func advise(_ console: RenderConsole, _ rest: JobFolder?, remaining: Int) {
         let waiting = rest.flatMap { try? JobFolder.find($0.path) }
         guard let path = console.takeJob() ?? waiting else { return }
@@ -203,7 +204,7 @@ struct ConsoleSeries<Command: RenderCommand> {
     }
 }
 
-/// A picture that failed, for scripts.
+/// A picture that failed, as JSON for scripts.
 private struct FailedResult: Encodable {
     let index: Int
     let seed: String
@@ -212,7 +213,7 @@ private struct FailedResult: Encodable {
     let status: Int32
 }
 
-/// The picture is complete, but standard output could not take its path.
+/// The picture is complete, but its path could not be written to standard output.
 struct ResultUnwritten: Error, CustomStringConvertible {
     let picture: String
     let reason: String
@@ -233,7 +234,7 @@ struct PicturesFailed: Error, CustomStringConvertible {
         (self.pictures, self.count) = (pictures, count)
     }
 
-    /// That of the first one that failed.
+    /// Exit status of the first picture that failed.
     var status: Int32 { pictures.first?.status ?? ExitStatus.fault }
 
     var description: String {

@@ -4,7 +4,7 @@ import Engine
 import Fleet
 import Protocol
 
-/// `tessera coordinator`: one picture, on workers that were started by hand.
+/// `tessera coordinator`: one picture, on workers that were started manually.
 struct Coordinate: RenderCommand {
     static let configuration = CommandConfiguration(
         commandName: "coordinator",
@@ -50,7 +50,7 @@ struct Coordinate: RenderCommand {
                 model: identity
             )
             configuration.security = try security.security()
-            // With the LoRA files that the prompt names.
+            // Includes the LoRA files that the prompt names.
             let flags = try picture.modelFlags()
             let common = try LaunchPlan.Common(
                 model: session.model.path,
@@ -99,6 +99,6 @@ struct ListeningFlags: ParsableArguments {
     )
     var bind: String?
 
-    /// The same flags for another command line.
+    /// The same flags, to pass on to another command.
     var arguments: [String] { bind.map { ["--bind", $0] } ?? [] }
 }

@@ -4,27 +4,28 @@ import Foundation
 import Glibc
 import Logging
 
-/// What a worker does when its device is lost: only a new process can use the device again, so it becomes one.
+/// How a worker recovers from losing its device: only a new process can use the device again, so it replaces itself.
 package struct DeviceLoss {
-    /// Counts losses from process to process.
+    /// Carries the number of losses from process to process.
     private static let variable = "TESSERA_DEVICE_LOSSES"
 
     private let start = ContinuousClock.now
 
-    /// Losses before this process.
+    /// Losses in earlier processes.
     package static var earlier: Int {
         ProcessInfo.processInfo.environment[variable].flatMap { Int($0) } ?? 0
     }
 
-    /// Whether an error is the loss of the device. After one, a driver that still resets itself refuses the next process.
+    /// Whether the error means that the device was lost. After a loss, a driver that is still resetting rejects the
+    /// next process.
     package static func isLoss(_ error: any Error, after losses: Int = earlier) -> Bool {
         if let error = error as? DeviceError { return error.kind == .lost }
         return losses > 0 && (error as? InputError)?.place.hasPrefix("--device ") == true
     }
 
-    /// Runs `body`; when it ends by the loss of its device, starts this program again under the same process id.
+    /// Runs `body`; if its device is lost, restarts this program with the same process id.
     ///
-    /// - Throws: what `body` throws, and the loss after too many
+    /// - Throws: what `body` throws; also the loss itself after too many
     func surviving(_ logger: Logger, _ body: () throws -> Void) throws {
         do {
             try body()
@@ -36,7 +37,7 @@ package struct DeviceLoss {
             }
             logger.warning("\(error); \(restarts.announcement(pause))")
             Thread.sleep(forTimeInterval: pause / .seconds(1))
-            // The new process must not keep the old one's connections open.
+            // The new process must not inherit the old one's connections.
             let names =
                 (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
             for descriptor in names.compactMap({ Int32($0) }) where descriptor > STDERR_FILENO {

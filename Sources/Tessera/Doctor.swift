@@ -15,7 +15,7 @@ struct Doctor: ParsableCommand {
     @Flag(help: "Print one line of JSON.")
     var json = false
 
-    /// Version and place of PyTorch.
+    /// Version and location of PyTorch.
     private var torch: String {
         do throws(InputError) {
             let found = try TorchFinder().find(engine.torch)
@@ -26,7 +26,7 @@ struct Doctor: ParsableCommand {
         }
     }
 
-    /// What PyTorch may compute on: the processor, and the GPUs that the NVIDIA driver reports.
+    /// Devices for PyTorch: the processor, and the GPUs that the NVIDIA driver reports.
     private var devices: String {
         let gpus = TorchDevices.gpus.map { gpu in
             String(
@@ -41,7 +41,7 @@ struct Doctor: ParsableCommand {
         return (["cpu"] + gpus + others).joined(separator: ", ") + (trouble.map { "; \($0)" } ?? "")
     }
 
-    /// GPUs that PyTorch can use although no NVIDIA driver reports them; or why a PyTorch that was built for GPUs uses none.
+    /// GPUs that PyTorch can use although no NVIDIA driver reports them, or why a PyTorch built for GPUs finds none.
     private var unreportedGPUs: (names: [String], trouble: String?) {
         guard let found = try? TorchFinder().find(engine.torch) else { return ([], nil) }
         do throws(InputError) {
@@ -51,7 +51,7 @@ struct Doctor: ParsableCommand {
         }
     }
 
-    /// What the system has, by its device files; PyTorch can use it.
+    /// GPU device files of this system, which PyTorch may be able to use.
     private static var graphicsProcessors: String {
         let devices = (try? FileManager.default.contentsOfDirectory(atPath: "/dev")) ?? []
         let nodes = (try? FileManager.default.contentsOfDirectory(atPath: "/dev/dri")) ?? []
@@ -76,7 +76,7 @@ struct Doctor: ParsableCommand {
                 threads: HostCores.count
             )
             try chosen.options.check()
-            // A device is usable if PyTorch says so.
+            // A device counts as usable only if PyTorch accepts it.
             if chosen.options.backend == .torch { _ = try chosen.options.makeBackend() }
             let found = [
                 ("tessera", RenderSession.version),

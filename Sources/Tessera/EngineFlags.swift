@@ -3,7 +3,7 @@ import Coordinator
 import Engine
 import Foundation
 
-/// Flags for how the networks are computed.
+/// Flags for how networks are computed.
 struct EngineFlags: ParsableArguments {
     @Option(help: "Numerical backend. (default: the best for the processor, see tessera doctor)")
     var backend: BackendKind?
@@ -35,7 +35,7 @@ struct EngineFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Views that a worker on PyTorch predicts together, 1 to \(BatchSizes.most); 1 makes a GPU's pictures "
-                + "reproducible. (default: on a GPU as many as pay, by measuring; else 1)",
+                + "reproducible. (default: chosen by measurement on a GPU, otherwise 1)",
             valueName: "n"
         )
     )
@@ -47,9 +47,9 @@ struct EngineFlags: ParsableArguments {
         }
     }
 
-    /// The devices that were named, `all` resolved; nil if none was.
+    /// The selected devices, with `all` resolved; nil if none was selected.
     ///
-    /// - Throws: `InputError` if PyTorch is needed to find them, and cannot be loaded
+    /// - Throws: `InputError` if PyTorch is needed to find them and cannot be loaded
     func devices() throws(InputError) -> [DeviceName]? {
         switch device {
         case nil: nil
@@ -58,9 +58,9 @@ struct EngineFlags: ParsableArguments {
         }
     }
 
-    /// The only device that was named.
+    /// The only selected device.
     ///
-    /// - Throws: `InputError` if there are several
+    /// - Throws: `InputError` if several were selected
     func onlyDevice() throws(InputError) -> DeviceName? {
         guard let devices = try devices() else { return nil }
         guard devices.count == 1 else {
@@ -73,11 +73,11 @@ struct EngineFlags: ParsableArguments {
         return devices[0]
     }
 
-    /// The first device that was named: what the coordinator itself computes on.
+    /// The first selected device, on which the coordinator itself computes.
     private var first: DeviceName? {
         switch device {
         case .named(let devices): devices.first
-        // The first of all has this name unless there is no GPU.
+        // `cuda:0`, unless there is no GPU.
         case .all: (try? devices())?.first
         case nil: nil
         }
@@ -102,7 +102,7 @@ struct EngineFlags: ParsableArguments {
         ).options
     }
 
-    /// How prompts are encoded: always in float32, because it is done only once.
+    /// Options for prompt encoding: always float32, because it is done only once.
     private var conditioning: EngineOptions {
         EngineOptions.best(
             for: .current,
@@ -114,7 +114,7 @@ struct EngineFlags: ParsableArguments {
         ).options
     }
 
-    /// How the coordinator itself computes, on all cores.
+    /// Options for the coordinator's own computation, which uses all cores.
     var computation: Rendering.Computation {
         Rendering.Computation(
             conditioning: conditioning,
@@ -122,7 +122,7 @@ struct EngineFlags: ParsableArguments {
         )
     }
 
-    /// The same flags for another command line.
+    /// The same flags, to pass on to another command.
     var arguments: [String] {
         let flags: [(String, String?)] = [
             ("--backend", backend?.rawValue), ("--precision", precision?.rawValue),
@@ -133,7 +133,7 @@ struct EngineFlags: ParsableArguments {
     }
 }
 
-/// The processors that this process may use.
+/// The processors available to this process.
 enum HostCores {
     static var count: Int { ProcessInfo.processInfo.activeProcessorCount }
 }

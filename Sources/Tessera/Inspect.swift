@@ -2,7 +2,7 @@ import ArgumentParser
 import Coordinator
 import Engine
 
-/// `tessera inspect`: the contents of a model or a LoRA file, and what is missing.
+/// `tessera inspect`: shows the contents of a model or LoRA file, and what is missing.
 struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract:

@@ -1,17 +1,17 @@
 import Foundation
 import Protocol
 
-/// Turns SIGINT, SIGTERM and SIGHUP into one call on a dedicated thread; a second signal ends the process
-/// immediately. A SIGHUP that was ignored, by nohup for example, stays ignored.
+/// Turns the first SIGINT, SIGTERM or SIGHUP into one call on a dedicated thread; a second signal ends the process
+/// immediately. A SIGHUP that was ignored on start, by nohup for example, stays ignored.
 enum Interrupts {
-    /// Milliseconds after which a person is told that the process still computes, and after which it ends anyway:
-    /// a device that hangs never returns.
+    /// Milliseconds until the user is told that the process is still computing, and from then until it ends anyway: a
+    /// call to a hung device never returns.
     private static let patience: (told: Int32, ended: Int32) = (5000, 55_000)
 
     /// Installs the handlers. Call once, early.
     ///
     /// - Parameters:
-    ///   - mayHang: whether the process ends a minute after the first signal, whatever it does
+    ///   - mayHang: whether the process ends a minute after the first signal, whatever it is doing
     ///   - onFirst: called after the first signal
     static func handle(mayHang: Bool = false, _ onFirst: @escaping @Sendable () -> Void) {
         guard let pipe = try? PrivatePipe() else { return }
@@ -28,7 +28,7 @@ enum Interrupts {
         thread.name = "interrupts"
         thread.start()
         let numbers = [SIGINT, SIGTERM] + (isIgnored(SIGHUP) ? [] : [SIGHUP])
-        // The parent process may have blocked them.
+        // The parent process may have blocked these signals.
         var wanted = sigset_t()
         sigemptyset(&wanted)
         for number in numbers { sigaddset(&wanted, number) }
@@ -43,7 +43,7 @@ enum Interrupts {
 }
 
 extension Interrupts {
-    /// Waits for a second signal for a minute, and then ends the process.
+    /// Waits up to a minute for a second signal, then ends the process.
     private static func wait(for reader: Int32) {
         func isSignalled(within milliseconds: Int32) -> Bool {
             var entry = pollfd(fd: reader, events: Int16(POLLIN), revents: 0)
@@ -67,5 +67,5 @@ extension Interrupts {
     }
 }
 
-/// The end of the pipe that the signal handler writes to; set once, before a handler is installed.
+/// Write end of the pipe that the signal handler writes to; set once, before a handler is installed.
 private nonisolated(unsafe) var signalPipe: Int32 = -1

@@ -2,7 +2,7 @@ import ArgumentParser
 import Coordinator
 import Engine
 
-/// Flags about saving the state of a render.
+/// Flags for saving the state of a render.
 struct JobFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(

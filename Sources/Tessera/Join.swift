@@ -37,7 +37,7 @@ struct Join: ParsableCommand {
 
     func run() throws {
         try ExitStatus.reporting {
-            // What would keep the worker from starting is said before the invitation is used.
+            // Report anything that would keep the worker from starting before the invitation is used up.
             try unit.check()
             let model = try workerArguments()
             let (membership, place) = try joining.join()
@@ -51,7 +51,7 @@ struct Join: ParsableCommand {
         }
     }
 
-    /// Variables that a worker needs wherever it is started.
+    /// Environment variables that a worker needs in a systemd unit.
     private static let variables: Set<String> = [
         "LD_LIBRARY_PATH", "TESSERA_TORCH", "TESSERA_MODEL", "XDG_CACHE_HOME",
         "CUDA_VISIBLE_DEVICES",
@@ -71,7 +71,7 @@ struct Join: ParsableCommand {
             + (threads.map { ["--threads", "\($0)"] } ?? [])
     }
 
-    /// The flag for this machine's own model; none if it has none, and fetches the coordinator's.
+    /// The flag for this machine's own model; empty if it has none and fetches the coordinator's.
     private func ownModel() throws -> [String] {
         let path: String
         do {
@@ -82,7 +82,7 @@ struct Join: ParsableCommand {
         }
         let weights = try Model(path: path, options: try model.options())
         try weights.check(ModelNeeds(encoder: nil, texts: false))
-        // A service is started in another folder.
+        // A service starts in another folder.
         return ["--model", URL(fileURLWithPath: path).standardizedFileURL.path]
     }
 }

@@ -6,7 +6,7 @@ import Foundation
 import Protocol
 import Worker
 
-/// How this machine joins a cluster, or goes on with one.
+/// Flags for joining a cluster, or for reconnecting to one.
 struct JoiningFlags: ParsableArguments {
     @Argument(
         help: ArgumentHelp(
@@ -46,9 +46,9 @@ struct JoiningFlags: ParsableArguments {
 
     /// Joins, unless this machine has joined already.
     ///
-    /// - Parameter relay: path of the cluster file, for a relay
-    /// - Returns: the membership, and where its coordinator is
-    /// - Throws: `InputError` where that is not clear or the invitation is refused, `RenderCancelled`
+    /// - Parameter relay: path of the cluster file if this machine is a relay
+    /// - Returns: the membership, and the coordinator's location
+    /// - Throws: `InputError` if the cluster is ambiguous or the invitation is refused, `RenderCancelled`
     func join(asRelayOf relay: String? = nil) throws -> (Membership, Membership.Place) {
         var (membership, place) = try join(remembering: relay)
         guard place.relay != relay else { return (membership, place) }
@@ -60,9 +60,9 @@ struct JoiningFlags: ParsableArguments {
     private func join(remembering relay: String?) throws -> (Membership, Membership.Place) {
         let scheme = "tessera://"
         var text = try text()
-        // A code alone: its address is looked for.
+        // A code without an address: search the network segment for its coordinator.
         if lan, !text.isEmpty, !text.contains("#") { text = "\(scheme)lan:7551#\(text)" }
-        // An address without a code chooses among clusters that this machine has joined.
+        // An address without a code selects one of the clusters that this machine has joined.
         if text.isEmpty || text.hasPrefix(scheme) && text != scheme && !text.contains("#") {
             return try goOn(text.isEmpty ? nil : String(text.dropFirst(scheme.count)), relay)
         }
@@ -89,7 +89,7 @@ struct JoiningFlags: ParsableArguments {
         return (membership, place)
     }
 
-    /// Joins the coordinator of an invitation wherever it is on this network segment.
+    /// Joins the invitation's coordinator, wherever it is on this network segment.
     private func joinOnLAN(_ code: InvitationCode) throws -> (Membership, Membership.Place) {
         let membership = try Membership(of: code.coordinator)
         let key = try membership.ownKey()
@@ -105,7 +105,7 @@ struct JoiningFlags: ParsableArguments {
         return cancellation
     }
 
-    /// Goes on with a cluster that this machine has joined, as it was reached then unless a flag says otherwise.
+    /// Reconnects to a cluster that this machine has joined, by the same route as before unless a flag says otherwise.
     private func goOn(_ address: String?, _ relay: String?) throws -> (
         Membership, Membership.Place
     ) {
@@ -130,7 +130,7 @@ struct JoiningFlags: ParsableArguments {
         return (membership, place)
     }
 
-    /// The invitation, from the command line or standard input.
+    /// The invitation, read from the command line or standard input.
     private func text() throws -> String {
         guard invitation.count == 1, let only = invitation.first else {
             return invitation.joined(separator: " ")
@@ -140,7 +140,7 @@ struct JoiningFlags: ParsableArguments {
             .replacing("tessera join ", with: "", maxReplacements: 1)
     }
 
-    /// - Returns: what this machine is called; nil if it was interrupted
+    /// - Returns: the name assigned to this machine; nil if interrupted
     private func register(
         _ code: InvitationCode,
         at endpoint: Endpoint,

@@ -5,20 +5,20 @@ import Foundation
 import Protocol
 import Worker
 
-/// Finds a coordinator on this network segment. What is announced only supplies addresses: the coordinator proves with its
-/// key that it is the one of the invitation, and one that cannot is left out.
+/// Finds a coordinator on this network segment. Announcements only supply addresses: the coordinator proves with its
+/// key that it is the one that issued the invitation, and any other is skipped.
 struct LANJoin {
     let cancellation: Cancellation
-    /// Between two searches.
+    /// Seconds between two searches.
     private static let pause = 3.0
 
-    /// Joins by an invitation; looks until its coordinator is there.
+    /// Joins with an invitation; searches until its coordinator is found.
     ///
     /// - Parameters:
     ///   - code: the invitation
-    ///   - key: this machine's own
-    ///   - name: what it would like to be called
-    /// - Returns: where the coordinator is, and what this machine is called; nil if it was interrupted
+    ///   - key: this machine's own key
+    ///   - name: the name that this machine asks for
+    /// - Returns: the coordinator's address and the name assigned to this machine; nil if interrupted
     /// - Throws: `InputError` if the coordinator refuses the invitation, `ClusterUnavailable` without avahi
     func join(
         _ code: InvitationCode,
@@ -39,7 +39,7 @@ struct LANJoin {
                     tell(
                         "\(address): it does not have the key of this invitation, or no longer knows the invitation"
                     )
-                case .nothing: tell("\(address): it is announced, and nobody answers there")
+                case .nothing: tell("\(address): it is announced, but does not answer")
                 }
             }
             pause()
@@ -47,9 +47,9 @@ struct LANJoin {
         return nil
     }
 
-    /// Finds a cluster again that this machine has joined.
+    /// Finds the coordinator of a cluster that this machine has already joined.
     ///
-    /// - Returns: where its coordinator is now; nil if it is not there
+    /// - Returns: its current address; nil if it is not found
     func find(_ membership: Membership) throws -> String? {
         let security = Security.worker(
             try KeyFile.pair(membership.keys.secret),
@@ -63,7 +63,7 @@ struct LANJoin {
         return nil
     }
 
-    /// Endpoints that are announced with a key's fingerprint.
+    /// Endpoints announced with the fingerprint of this key.
     private func addresses(
         of coordinator: PublicKey,
         _ tell: (String) -> Void

@@ -21,7 +21,7 @@ struct Manual: ParsableCommand {
 package enum ManualPage {
     /// - Parameters:
     ///   - root: all commands
-    ///   - version: of the program
+    ///   - version: version of the program
     /// - Returns: source for groff, in the `man` macros
     package static func text(of root: CommandDescription, version: String) -> String {
         var lines = [
@@ -57,7 +57,7 @@ package enum ManualPage {
         return lines.joined(separator: "\n")
     }
 
-    /// The flag that turns this one off.
+    /// The flag that turns this one off, if there is one.
     private static func inverse(
         of argument: CommandDescription.Argument,
         in command: CommandDescription
@@ -66,7 +66,7 @@ package enum ManualPage {
         return command.arguments?.first { $0.kind == .flag && $0.longName == "no-\(name)" }
     }
 
-    /// Whether an argument has no entry: a flag that turns another one off stands with that.
+    /// Whether an argument has no entry of its own: a flag that turns another one off is listed together with it.
     private static func isSkipped(
         _ argument: CommandDescription.Argument,
         of command: CommandDescription
@@ -100,7 +100,8 @@ package enum ManualPage {
         return (argument.abstract ?? "") + (facts.isEmpty ? "" : " (\(facts))")
     }
 
-    /// Text that groff prints literally: its special characters escaped, and those beyond ASCII by number.
+    /// Text that groff prints literally: special characters are escaped, and characters beyond ASCII written as
+    /// numbers.
     private static func escaped(_ text: String) -> String {
         let letters = text.unicodeScalars.map { scalar in
             switch scalar {

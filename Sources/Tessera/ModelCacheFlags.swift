@@ -3,7 +3,7 @@ import Engine
 import Foundation
 import Worker
 
-/// Where a worker keeps models that it fetches from its coordinator.
+/// Flags for the folder in which a worker keeps models that it fetches from its coordinator.
 struct ModelCacheFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -17,7 +17,7 @@ struct ModelCacheFlags: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Most gigabytes in --model-cache: models that were used longest ago are removed.",
+            "Maximum size of --model-cache in GB: the least recently used models are removed.",
             valueName: "n"
         )
     )
@@ -29,7 +29,7 @@ struct ModelCacheFlags: ParsableArguments {
         }
     }
 
-    /// The cache; nil if nothing is fetched.
+    /// The cache; nil if models are not fetched.
     func cache(fallback: String? = nil) -> ModelCache? {
         (modelCache ?? fallback).map { path in
             ModelCache(

@@ -52,7 +52,7 @@ struct ModelFlags: ParsableArguments {
         )
     }
 
-    /// The flags for the model of one render: jobs of a service differ in theirs.
+    /// The flags for the model of one render: each job of a service has its own.
     func with(_ options: ModelOptions) -> ModelFlags {
         var flags = self
         flags.lora = options.loras.map(\.argument)
@@ -63,7 +63,7 @@ struct ModelFlags: ParsableArguments {
         return flags
     }
 
-    /// The flags except `--model` for a worker's command line.
+    /// The model flags except `--model`, for a worker's command line.
     ///
     /// - Returns: flags and values
     /// - Throws: `InputError` for a LoRA weight that is not a number
@@ -73,7 +73,7 @@ struct ModelFlags: ParsableArguments {
     }
 }
 
-/// Flags for parts of a model that come from elsewhere.
+/// Flags for parts of a model that are loaded from elsewhere.
 struct ModelPartFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -104,12 +104,12 @@ struct ModelPartFlags: ParsableArguments {
     )
     var refiner: String?
 
-    /// - Throws: `InputError` unless the refiner's share is between 0 and 1
+    /// - Throws: `InputError` unless the refiner's share of the steps is between 0 and 1
     func source() throws(InputError) -> RefinerSource? {
         try refiner.map { argument throws(InputError) in try RefinerSource(argument: argument) }
     }
 
-    /// The same flags for another command line.
+    /// The same flags, to pass on to another command.
     var arguments: [String] {
         [("--vae", vae), ("--base", base), ("--refiner", refiner)].flatMap { flag, value in
             value.map { [flag, $0] } ?? []
@@ -117,7 +117,7 @@ struct ModelPartFlags: ParsableArguments {
     }
 }
 
-/// Flags about files beside a model, which only a render on this host can read.
+/// Flags for files beside a model, which only a render on this host can read.
 struct ModelFileFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -137,7 +137,7 @@ struct ModelFileFlags: ParsableArguments {
     var noModelPreset = false
 }
 
-/// Flags about a model that only the coordinator needs.
+/// Flags for parts of a model that only the coordinator needs.
 struct TextFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -167,7 +167,7 @@ struct TextFlags: ParsableArguments {
     )
     var embedding: [String] = []
 
-    /// - Throws: `InputError` for an empty word
+    /// - Throws: `InputError` for an empty trigger word
     func sources() throws(InputError) -> [EmbeddingSource] {
         var sources: [EmbeddingSource] = []
         for argument in embedding { sources.append(try EmbeddingSource(argument: argument)) }

@@ -4,7 +4,7 @@ import Engine
 import Foundation
 import Protocol
 
-/// Flags for the results.
+/// Flags for output files.
 struct OutputFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -74,7 +74,7 @@ struct OutputFlags: ParsableArguments {
         }
     }
 
-    /// Refuses files of which there would be one for each picture.
+    /// Rejects flags whose output file would be overwritten by every picture of a series.
     ///
     /// - Throws: `InputError` naming the flag
     func checkSeries() throws(InputError) {
@@ -92,7 +92,7 @@ struct OutputFlags: ParsableArguments {
         }
     }
 
-    /// The format of the picture; nil where its name has none, which is reported later.
+    /// The format of the picture; nil if its name implies none, which is reported later.
     var resolvedFormat: PictureFormat? {
         let places = places
         return try? PictureFormat(path: places.picture, flag: "--output", given: places.format)
@@ -112,7 +112,7 @@ struct OutputFlags: ParsableArguments {
     }
 }
 
-/// Messages of a render besides its picture.
+/// Flags for messages during a render.
 struct DisplayFlags: ParsableArguments {
     @Flag(help: "Print no progress, only warnings and errors.")
     var quiet = false
@@ -123,16 +123,16 @@ struct DisplayFlags: ParsableArguments {
     )
     var json = false
 
-    /// The same flags for another command line.
+    /// The same flags, to pass on to another command.
     var arguments: [String] { (quiet ? ["--quiet"] : []) + (json ? ["--json"] : []) }
 
-    /// Prints a progress message for people.
+    /// Prints a progress message, unless --quiet was given.
     func note(_ line: String) {
         if !quiet { StandardError.write(line) }
     }
 }
 
-/// Flags about the workers that this host starts itself.
+/// Flags for the workers that this command starts.
 struct LocalFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -165,8 +165,8 @@ struct LocalFlags: ParsableArguments {
         }
     }
 
-    /// Rejects flags about hosts without a cluster file. Not done while parsing, because `resume` is given some of the
-    /// flags.
+    /// Rejects flags about hosts without a cluster file. Not checked while parsing, because `resume` accepts some of
+    /// these flags.
     ///
     /// - Throws: `InputError`
     func checkHosts() throws(InputError) {
@@ -182,7 +182,7 @@ struct LocalFlags: ParsableArguments {
         }
     }
 
-    /// The same flags for another command line, run in any folder.
+    /// The same flags, to pass on to another command that may run in any folder.
     var arguments: [String] {
         (workers.map { ["--workers", "\($0)"] } ?? [])
             + (threadsPerWorker.map { ["--threads-per-worker", "\($0)"] } ?? [])

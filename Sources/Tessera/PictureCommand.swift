@@ -3,23 +3,23 @@ import Coordinator
 import Engine
 import Foundation
 
-/// A command about pictures that flags describe: `render`, `coordinator` and `plan`.
+/// A command for pictures described by flags: `render`, `coordinator` and `plan`.
 protocol PictureCommand: ParsableCommand {
     var picture: PictureFlags { get set }
     var outputs: OutputFlags { get set }
 
-    /// The render that its flags describe; nothing is saved.
+    /// The render described by the flags; saves nothing.
     ///
     /// - Throws: `InputError` naming the flag with an invalid value
     func rendering() throws -> Rendering
 }
 
-/// A command that renders them.
+/// A picture command that renders.
 protocol RenderCommand: PictureCommand {
     var display: DisplayFlags { get }
     var job: JobFlags { get }
 
-    /// Where its workers come from.
+    /// How to obtain workers.
     ///
     /// - Throws: `InputError` naming the flag with an invalid value
     func opening() throws -> Rendering.Opening
@@ -29,15 +29,15 @@ extension PictureCommand {
     /// Its name on the command line.
     static var name: String { configuration.commandName ?? _commandName }
 
-    /// What the parser knows of it.
+    /// The parser's description of this command.
     static var description: CommandDescription { Invocation.commands.find([name]).command }
 
-    /// Reads flags.
+    /// Parses flags.
     ///
     /// - Parameters:
-    ///   - words: of its command line
-    ///   - place: where they came from, for errors
-    /// - Returns: the command
+    ///   - words: the words of the command line
+    ///   - place: where they came from, for error messages
+    /// - Returns: the parsed command
     /// - Throws: `InputError` with the parser's message
     static func read(_ words: [String], place: String) throws(InputError) -> Self {
         do {

@@ -3,7 +3,7 @@ import Coordinator
 import Engine
 import Sampling
 
-/// Flags that decide the picture; shared by `render`, `coordinator` and `plan`.
+/// Flags that determine the picture; shared by `render`, `coordinator` and `plan`.
 package struct PictureFlags: ParsableArguments {
     @OptionGroup(title: "Picture") var subject: SubjectFlags
     @OptionGroup(title: "Model") var model: ModelFlags
@@ -19,9 +19,9 @@ package struct PictureFlags: ParsableArguments {
 
     package init() {}
 
-    /// The flags of the model, with the LoRA files that the prompt names.
+    /// The model flags, including the LoRA files that the prompt names.
     ///
-    /// - Throws: `InputError` for a prompt that cannot be read, a tag that means nothing here, or a file that is not there
+    /// - Throws: `InputError` for a prompt that cannot be parsed, a tag without meaning here, or a missing file
     func modelFlags() throws(InputError) -> ModelFlags {
         try PromptWording(
             subject.prompt,
@@ -71,7 +71,7 @@ package struct PictureFlags: ParsableArguments {
 }
 
 extension SettingChoices {
-    /// What the flags choose.
+    /// The settings chosen by the flags.
     ///
     /// - Throws: `InputError` naming the flag with an invalid value
     init(
@@ -169,7 +169,7 @@ struct SamplingFlags: ParsableArguments {
     }
 }
 
-/// Flags for pictures larger than the model's native size.
+/// Flags for pictures that are larger than the model's native size.
 struct LargePictureFlags: ParsableArguments {
     @Option(Settings.stride) var stride: WindowStride?
     @Option(Settings.windowWeight) var windowWeight: WindowWeight?
@@ -193,7 +193,7 @@ struct LargePictureFlags: ParsableArguments {
     }
 }
 
-/// Flags for what is sent to workers, and how.
+/// Flags for the data exchanged with workers.
 struct ExchangeFlags: ParsableArguments {
     @Option(Settings.wire) var wire: WireFormat?
     @Option(Settings.globalPass) var globalPass: GlobalPass?

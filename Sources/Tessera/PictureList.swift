@@ -4,16 +4,16 @@ import Foundation
 
 /// The pictures that a command asks for: one, or a series.
 struct PictureList<Command: PictureCommand> {
-    /// What the pictures of one prompt have in common: the command's flags and those of a line of the file of prompts.
+    /// What the pictures of one prompt share: the flags of the command and of one line of the prompts file.
     private struct Line {
         let command: Command
         let words: [String]
-        /// File and line; nil without a file.
+        /// File and line; nil without a prompts file.
         let place: String?
     }
 
-    /// Reads lines of a file of prompts. The parser takes milliseconds: it is asked once for the lines that differ only in
-    /// prompts and seeds.
+    /// Parses lines of a prompts file. The argument parser takes milliseconds, so lines that differ only in prompts and
+    /// seeds are parsed once.
     private struct LineReader {
         let common: [String]
         private var known: [[String]: Command] = [:]
@@ -69,7 +69,7 @@ struct PictureList<Command: PictureCommand> {
     private struct Entry {
         let line: Int
         let seed: UInt64
-        /// With wildcards replaced; nil without any.
+        /// Prompts with wildcards replaced; nil if there are no wildcards.
         let prompts: Prompts?
     }
 
@@ -78,19 +78,19 @@ struct PictureList<Command: PictureCommand> {
         let others: [String?]
     }
 
-    /// The words of the whole command, with files that it was told to repeat written out.
+    /// The words of the whole command line; flags that repeat a picture are replaced by its settings.
     let words: [String]
-    /// Whether it was asked for several pictures, even if there is only one.
+    /// Whether a series was requested, even one of a single picture.
     let isSeries: Bool
-    /// When it was started.
+    /// When the command was first started.
     let start: Date
-    /// What cannot be repeated of a picture, one line each.
+    /// What cannot be reproduced of a repeated picture, one line each.
     let warnings: [String]
-    /// What the models' own files suggest to all pictures.
+    /// Suggestions of the models' own files, for all pictures.
     let suggestions: SuggestionMemory
-    /// The seed that was chosen at random; nil if none was.
+    /// The seed, if it was drawn at random; nil otherwise.
     let chosenSeed: UInt64?
-    /// Files that it was read from and that no picture replaces.
+    /// Input files, which output must not overwrite.
     private let sources: [(role: String, path: String)]
     private var lines: [Line] = []
     private var entries: [Entry] = []
@@ -98,11 +98,11 @@ struct PictureList<Command: PictureCommand> {
     var count: Int { entries.count }
 
     /// - Parameters:
-    ///   - defaults: words from the environment
-    ///   - given: words of the command line
-    ///   - place: where they came from, for errors
-    ///   - start: when the command was first started, if it is resumed
-    ///   - suggestions: what it was started with, if it is resumed
+    ///   - defaults: words that come from the environment or the configuration file
+    ///   - given: words given on the command line
+    ///   - place: where the words came from, for error messages
+    ///   - start: when the command was first started; nil unless it is resumed
+    ///   - suggestions: the suggestions it was started with, if it is resumed
     /// - Throws: `InputError` naming the flag, or file and line
     init(
         defaults: [String],
@@ -117,7 +117,7 @@ struct PictureList<Command: PictureCommand> {
         var words = defaults + given
         var base = try Command.read(words, place: place)
         var names = FlagWords(given, of: description).names
-        // It overrides what a repeated picture says of the settings that it decides.
+        // A preset overrides the repeated picture's settings that it determines.
         if names.contains(Preset.flag) { names.formUnion(Preset.settings.map(\.name)) }
         sources = [
             ("the picture that is repeated", base.picture.repeating.fromPNG),
@@ -151,7 +151,7 @@ struct PictureList<Command: PictureCommand> {
         }
         self.words = words
         let series = base.picture.series
-        // The words of a resumed command are those of the environment and of a picture, too.
+        // A resumed command's words also include those from the environment and from a repeated picture.
         if start == nil { try series.check(given: names) }
         isSeries = series.count != nil || series.seeds != nil || series.prompts != nil
         if isSeries { try base.outputs.checkSeries() }
@@ -194,7 +194,7 @@ struct PictureList<Command: PictureCommand> {
         }
     }
 
-    /// Rejects more pictures than a series may have, before the lines are read one by one.
+    /// Rejects more pictures than a series may have before the lines are parsed one by one.
     private static func checkCount(
         _ lines: [PromptsFile.Line],
         _ series: SeriesFlags
@@ -250,8 +250,8 @@ struct PictureList<Command: PictureCommand> {
 
     /// The command that renders one picture.
     ///
-    /// - Parameter index: from 0
-    /// - Returns: with the picture's own seed and prompts
+    /// - Parameter index: index of the picture, from 0
+    /// - Returns: the command with the picture's own seed and prompts
     func command(_ index: Int) -> Command {
         let entry = entries[index]
         var command = lines[entry.line].command
@@ -282,7 +282,7 @@ struct PictureList<Command: PictureCommand> {
 
     func seed(_ index: Int) -> UInt64 { entries[index].seed }
 
-    /// Pictures that differ only in their seeds, by the first of each.
+    /// Runs of pictures that differ only in their seeds: the index of the first, and their number.
     var groups: [(first: Int, count: Int)] {
         var groups: [(first: Int, count: Int)] = []
         for (index, entry) in entries.enumerated() {
@@ -296,17 +296,17 @@ struct PictureList<Command: PictureCommand> {
         return groups
     }
 
-    /// What is said of a picture: its number and its seed.
+    /// A picture's number and seed, for messages.
     func title(_ index: Int) -> String {
         "picture \(index + 1) of \(count) (seed \(entries[index].seed))"
     }
 
-    /// The render of one picture, with its name.
+    /// The render of one picture, with its output path filled in.
     ///
     /// - Parameters:
-    ///   - index: from 0
-    ///   - command: of the picture
-    /// - Returns: not yet saved anywhere
+    ///   - index: index of the picture, from 0
+    ///   - command: the command of this picture
+    /// - Returns: the render, not yet saved
     /// - Throws: `InputError` naming the flag, or file and line
     func rendering(_ index: Int, _ command: Command) throws -> Rendering {
         try located(index) {
@@ -318,7 +318,7 @@ struct PictureList<Command: PictureCommand> {
                 rendering.outputs.picture = template.path([:])
                 return rendering
             }
-            // Nothing is replaced by a name that nobody wrote.
+            // A name that the user did not write must never replace a file.
             rendering.outputs.isNumbered = true
             guard template.hasFields else { return rendering }
             let session = try RenderSession(rendering.options)
@@ -336,14 +336,14 @@ struct PictureList<Command: PictureCommand> {
         }
     }
 
-    /// Groups that are checked before the first picture is rendered.
+    /// Maximum number of groups that are checked before the first picture is rendered.
     private static var maxChecked: Int { 1000 }
 
-    /// Reads and plans the pictures before the first is rendered; those that differ only in their seeds once.
+    /// Plans the pictures before the first is rendered; those that differ only in their seeds are planned once.
     ///
     /// - Parameters:
-    ///   - control: cancels it
-    ///   - observe: called with notices
+    ///   - control: cancels the check
+    ///   - observe: called with notices during the check
     /// - Throws: `InputError` naming the flag, or file and line, `RenderCancelled`
     func check(control: RenderControl, observe: Rendering.Observer) throws {
         for (place, group) in groups.prefix(Self.maxChecked).enumerated() {
@@ -354,7 +354,7 @@ struct PictureList<Command: PictureCommand> {
                     throw InputError("--prompt", "it is missing", fix: "Describe the picture")
                 }
                 guard place > 0 else {
-                    // The weights and the init image, too.
+                    // The first one also checks the weights and the init image.
                     _ = try rendering.session(control: control, observe: observe)
                     return
                 }
@@ -364,7 +364,7 @@ struct PictureList<Command: PictureCommand> {
         }
     }
 
-    /// Adds file and line of a picture to an error.
+    /// Adds the picture's file and line to an error.
     func located<Result>(_ index: Int, _ body: () throws -> Result) throws -> Result {
         do {
             return try body()

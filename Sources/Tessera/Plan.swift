@@ -39,14 +39,14 @@ struct Plan: PictureCommand {
             let console = RenderConsole(isQuiet: quiet, isSeries: list.isSeries)
             let shared = SharedWorkers()
             defer { shared.stop() }
-            // Of the first picture; those of others would fill the memory.
+            // Only of the first picture: keeping all sessions would fill the memory.
             var shown: (session: RenderSession, speeds: MeasuredSpeeds?, use: PlanReport.Use)?
             var prices: [PresetPrice] = []
             let groups = try list.groups.map { index, count in
                 let command = list.command(index)
                 let rendering = try list.rendering(index, command)
                 let session = try list.located(index) {
-                    // Their weights are the same, but for other models.
+                    // The others have the same weights, unless they use another model.
                     shown == nil || measure
                         ? try rendering.session(control: control, observe: console.show)
                         : try RenderSession(rendering.options)

@@ -2,7 +2,7 @@ import ArgumentParser
 import Engine
 import Protocol
 
-/// The way to a coordinator that cannot be reached directly.
+/// Flags for reaching a coordinator through a proxy.
 struct ProxyFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -13,12 +13,12 @@ struct ProxyFlags: ParsableArguments {
     )
     var socksProxy: String?
 
-    /// Asks for a direct connection.
+    /// The value that forces a direct connection.
     private static let none = "none"
 
-    /// - Parameter remembered: HOST:PORT to use where the flag is not given
+    /// - Parameter remembered: the HOST:PORT to use if the flag is not given
     /// - Returns: nil for a direct connection
-    /// - Throws: `InputError` for anything but HOST:PORT
+    /// - Throws: `InputError` if the value is not HOST:PORT
     func proxy(remembered: String? = nil) throws(InputError) -> SocksProxy? {
         guard let text = socksProxy ?? remembered, text != Self.none else { return nil }
         return try SocksProxy(text)

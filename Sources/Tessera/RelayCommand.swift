@@ -5,7 +5,7 @@ import Fleet
 import Foundation
 import Protocol
 
-/// `tessera relay`: passes a coordinator's work on to the machines of a site.
+/// `tessera relay`: passes a coordinator's work on to the machines of one site.
 struct RelayCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "relay",
@@ -23,20 +23,20 @@ struct RelayCommand: ParsableCommand {
     @OptionGroup var file: HostsFlags
     @OptionGroup var unit: ServiceFlag
 
-    /// Variables that it needs wherever it is started: it finds what this machine has joined by them.
+    /// Environment variables that it needs in a systemd unit, to find the cluster that this machine has joined.
     private static let variables: Set<String> = [
         "HOME", "LD_LIBRARY_PATH", "XDG_CONFIG_HOME", "XDG_STATE_HOME",
     ]
 
     func run() throws {
         try ExitStatus.reporting {
-            // What would keep it from listening is said before the invitation is used.
+            // Report anything that would keep it from listening before the invitation is used up.
             try unit.check()
             let site = try RelaySite(file.cluster)
             if EndpointUser.find(site.endpoint) != nil, !unit.service {
                 throw EndpointTaken(endpoint: site.endpoint).error(waits: nil)
             }
-            // A service is started in another folder.
+            // A service starts in another folder.
             let path = URL(fileURLWithPath: file.cluster).standardizedFileURL.path
             let (membership, place) = try joining.join(asRelayOf: path)
             guard !unit.service else { return try install(place, path) }

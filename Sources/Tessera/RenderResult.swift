@@ -2,7 +2,7 @@ import Coordinator
 import Engine
 import Foundation
 
-/// The result of a render, for scripts.
+/// The result of a render, as JSON for scripts.
 struct RenderResult: Encodable {
     struct Worker: Encodable {
         let name: String
@@ -11,16 +11,16 @@ struct RenderResult: Encodable {
         let viewsPerSecond: Double
     }
 
-    /// Number in its series, from 1; nil for a single picture.
+    /// Number of the picture in its series, from 1; nil for a single picture.
     var index: Int?
-    /// The prompt of a picture of a series, with wildcards replaced.
+    /// The prompt, with wildcards replaced, of a picture in a series.
     var prompt: String?
-    /// Absolute path.
+    /// Absolute path of the picture.
     let picture: String
     let width: Int
     let height: Int
     let seed: String
-    /// Since this process first read the model's configuration, without `--wait`.
+    /// Seconds since this process started to read the model's configuration, excluding `--wait`.
     let seconds: Double
     let unetCalls: Int
     let latentBytes: Int
@@ -29,9 +29,9 @@ struct RenderResult: Encodable {
     let model: String
     let modelDigest: String
     let workers: [Worker]
-    /// Answers that were computed a second time.
+    /// Number of answers that were computed a second time as a check.
     let checked: Int
-    /// Workers whose answers were wrong.
+    /// Names of workers whose answers were wrong.
     let wrong: [String]
     let version: String
 }
@@ -70,7 +70,7 @@ extension RenderResult.Worker {
         )
     }
 
-    /// For people.
+    /// A human-readable summary.
     var line: String {
         "\(name): \(views) views, \(tiles) tiles, " + String(format: "%.1f views/s", viewsPerSecond)
     }

@@ -60,7 +60,7 @@ struct Resume: ParsableCommand {
         }
     }
 
-    /// Continues a picture, and the series that it belongs to.
+    /// Resumes a picture, and the series that it belongs to.
     private func resume<Command: RenderCommand>(
         _ type: Command.Type,
         _ job: Rendering.Resumed,
@@ -133,7 +133,7 @@ struct Resume: ParsableCommand {
         display.note("to continue: tessera resume JOB, or tessera resume --last")
     }
 
-    /// Flags that override those of the first call.
+    /// Flags that override those of the original command.
     ///
     /// - Throws: `InputError` for flags that the job's command does not have
     private func flags(for record: JobFolder.Record) throws(InputError) -> [String] {
@@ -167,7 +167,7 @@ struct Resume: ParsableCommand {
     }
 }
 
-/// What may change about a resumed render's output.
+/// Output flags that may change when a render is resumed.
 struct ResumedOutputFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp("New path for the picture.", valueName: "file"),

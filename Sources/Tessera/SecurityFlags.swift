@@ -26,7 +26,7 @@ struct CoordinatorSecurityFlags: ParsableArguments {
         }
     }
 
-    /// The same flags for another command line, run in any folder.
+    /// The same flags, to pass on to another command that may run in any folder.
     var arguments: [String] {
         let files = [("--keys", keys), ("--allow", allow)].compactMap { flag, path in
             path.map { "\(flag)=" + URL(fileURLWithPath: $0).standardizedFileURL.path }

@@ -35,7 +35,7 @@ struct SeriesFlags: ParsableArguments {
     )
     var wildcards: String?
 
-    /// Names of the flags: they are about the series, not about one of its pictures.
+    /// Names of these flags: they describe the series, not one of its pictures.
     static let names: Set<String> = ["count", "seeds", "prompts", "wildcards"]
 
     /// Rejects flags that contradict each other.
@@ -52,10 +52,10 @@ struct SeriesFlags: ParsableArguments {
     /// The seeds of a prompt.
     ///
     /// - Parameters:
-    ///   - own: the seed that its line in the file of prompts has
+    ///   - own: the seed that the line sets in the prompts file
     ///   - first: the seed of the command
-    ///   - times: pictures that the line asks for
-    /// - Returns: one for each picture
+    ///   - times: how many pictures the line asks for
+    /// - Returns: one seed for each picture
     /// - Throws: `InputError` naming the flag
     func seeds(own: UInt64?, first: UInt64, times: Int?) throws(InputError) -> [UInt64] {
         if let seeds, own == nil { return try SeedList.read(seeds) }
@@ -84,20 +84,20 @@ struct RepeatFlags: ParsableArguments {
     )
     var modelDir: String?
 
-    /// Name of the flag that other flags replace.
+    /// Name of the flag that is replaced by the picture's own flags.
     static let name = "from-png"
 }
 
 extension RepeatFlags {
-    /// How to make a picture again.
+    /// How to reproduce a picture.
     ///
     /// - Parameters:
-    ///   - path: of the picture
+    ///   - path: path of the picture
     ///   - given: names of the flags on the command line
-    ///   - picture: the command line's
-    ///   - format: that the repeat is written in; nil where that is not known
-    /// - Returns: flags, and what cannot be repeated
-    /// - Throws: `InputError` when it cannot be read
+    ///   - picture: the flags of the command line
+    ///   - format: output format of the repeat; nil if unknown
+    /// - Returns: flags, and warnings about what cannot be reproduced
+    /// - Throws: `InputError` if the picture cannot be read
     func recipe(
         of path: String,
         given: Set<String>,

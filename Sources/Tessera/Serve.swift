@@ -81,10 +81,10 @@ struct Serve: ParsableCommand {
             let address = try WebService.Address(listen, flag: "--listen")
             let tls = try access.tls()
             let exposure = try access.exposure(isLoopback: address.isLoopback, hasTLS: tls != nil)
-            // Before anything is created; whether there are tokens only the database says.
+            // Check before creating anything; whether tokens exist is known only once the database is open.
             try exposure.check(listen, hasTokens: true)
             let standard = try standardModel()
-            // Jobs without a model of their own would all fail.
+            // Otherwise every job that uses the default model would fail.
             try Model(path: standard, options: try model.options())
                 .check(ModelNeeds(encoder: nil, texts: true))
             let logger = logging.logger
@@ -145,7 +145,7 @@ struct Serve: ParsableCommand {
         }
     }
 
-    /// Serves until a signal; then the render in progress is saved.
+    /// Serves until a signal arrives; then saves the renders in progress.
     private func serve(
         _ web: WebService,
         at place: String,
@@ -193,7 +193,7 @@ struct Serve: ParsableCommand {
         try ServiceData.folder(data)
     }
 
-    /// The default model's path: relative ones are taken from the folder that the service was started in.
+    /// The default model's path; a relative one is resolved against the folder that the service was started in.
     private func standardModel() throws(InputError) -> String {
         var given = model.model
         if given == nil, let path = local.cluster, let own = try ClusterFile(file: path).model {
@@ -203,7 +203,7 @@ struct Serve: ParsableCommand {
         return URL(fileURLWithPath: path).standardizedFileURL.path
     }
 
-    /// Starts workers for a job's model.
+    /// Starts workers for the model of a job.
     private func opening(
         _ session: RenderSession,
         _ identity: ModelIdentity,

@@ -2,7 +2,7 @@ import ArgumentParser
 import Engine
 import Service
 
-/// Who may use the service, and from where.
+/// Flags for who may use the service, and from where.
 struct ServeAccessFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -36,7 +36,7 @@ struct ServeAccessFlags: ParsableArguments {
     )
     var allowOrigin: [String] = []
 
-    /// - Throws: `InputError` when a file is missing or cannot be used
+    /// - Throws: `InputError` if a file is missing or cannot be used
     func tls() throws(InputError) -> ServerTLS? {
         switch (tlsCertificate, tlsKey) {
         case (nil, nil): return nil
@@ -53,7 +53,7 @@ struct ServeAccessFlags: ParsableArguments {
         }
     }
 
-    /// - Throws: `InputError` for a proxy that is not an address, or an origin that is none
+    /// - Throws: `InputError` for a proxy that is not a valid address, or an invalid origin
     func exposure(isLoopback: Bool, hasTLS: Bool) throws(InputError) -> Exposure {
         var proxies: [AddressRange] = []
         for text in reverseProxy {

@@ -5,7 +5,7 @@ import Foundation
 import Logging
 import Service
 
-/// What clients of the service may ask for.
+/// Limits on what clients of the service may ask for.
 struct ServeLimitFlags: ParsableArguments {
     @Option(help: ArgumentHelp("Largest picture, in pixels.", valueName: "n"))
     var maxPixels = ServiceLimits().pixels
@@ -106,7 +106,7 @@ struct ServeLimitFlags: ParsableArguments {
     var retention: Retention { Retention(age: keepDays.map { $0 * 86_400 }, bytes: keepBytes) }
 }
 
-/// How the service logs.
+/// Flags for the service's log.
 struct ServeLogFlags: ParsableArguments {
     enum Format: String, CaseIterable, ExpressibleByArgument {
         case text
@@ -124,7 +124,7 @@ struct ServeLogFlags: ParsableArguments {
     }
 }
 
-/// Log lines for programs: one JSON object each.
+/// Machine-readable log lines: one JSON object each.
 struct JSONLog: LogHandler {
     var logLevel: Logger.Level
     var metadata: Logger.Metadata = [:]

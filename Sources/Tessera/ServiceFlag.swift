@@ -3,7 +3,7 @@ import Engine
 import Fleet
 import Foundation
 
-/// Whether a command installs a systemd unit that does its work, in place of doing it.
+/// Flag that installs a systemd unit that runs the command, instead of running it.
 struct ServiceFlag: ParsableArguments {
     @Flag(
         help: ArgumentHelp(
@@ -13,7 +13,7 @@ struct ServiceFlag: ParsableArguments {
     )
     var service = false
 
-    /// - Throws: `InputError` where a unit is asked for and nothing would start it
+    /// - Throws: `InputError` if a unit is requested on a system without systemd
     func check() throws(InputError) {
         guard service, !ServiceUnit.isPossible else { return }
         throw InputError(
@@ -26,11 +26,11 @@ struct ServiceFlag: ParsableArguments {
     /// Writes the unit, and prints the commands that start it.
     ///
     /// - Parameters:
-    ///   - role: what it is, "worker" or "relay"
-    ///   - endpoint: the coordinator's, tcp://HOST:PORT
-    ///   - arguments: of the program
-    ///   - variables: names of those that the program needs wherever it is started
-    /// - Throws: when it cannot be written
+    ///   - role: what the unit runs, "worker" or "relay"
+    ///   - endpoint: the coordinator's endpoint, tcp://HOST:PORT
+    ///   - arguments: arguments of the program
+    ///   - variables: names of the environment variables to keep
+    /// - Throws: if the unit cannot be written
     func install(
         _ role: String,
         for endpoint: String,

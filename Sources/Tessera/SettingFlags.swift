@@ -1,16 +1,16 @@
 import ArgumentParser
 import Sampling
 
-// Flags take their names and help from the declarations of the settings. A flag that was not given is nil: one that was
-// counts as chosen even where it equals the default.
+// Flags take their names and help from the declarations of the settings. A flag that was not given is nil; one that was
+// given counts as chosen even if it equals the default.
 
 extension Option {
-    /// The flag of a setting.
+    /// The flag of an optional setting.
     init<Given: ExpressibleByArgument>(_ setting: any AnySetting) where Value == Given? {
         self.init(name: .customLong(setting.name), help: ArgumentHelp(setting))
     }
 
-    /// The flag of a setting that the parser knows the default of.
+    /// The flag of a setting whose default is known to the parser.
     init(wrappedValue: Value, _ setting: any AnySetting) where Value: ExpressibleByArgument {
         self.init(
             wrappedValue: wrappedValue,
@@ -30,13 +30,14 @@ extension Flag where Value == Bool {
     }
 }
 
-/// Flags that `--no-` turns off. The parser's description does not tell.
+/// Flags that `--no-` turns off, which the parser's description does not say.
 package enum InvertibleFlags {
     package static let names: Set<String> = [Settings.karras.name]
 }
 
 extension Flag where Value == Bool? {
-    /// The flag of a setting whose default is the model's; `--no-` turns it off. It is one of `InvertibleFlags`.
+    /// The flag of a setting whose default comes from the model; `--no-` turns it off. Must be listed in
+    /// `InvertibleFlags`.
     init(_ setting: Setting<Bool>) {
         self.init(
             name: .customLong(setting.name),

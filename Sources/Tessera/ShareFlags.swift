@@ -4,7 +4,7 @@ import Logging
 import Protocol
 import Worker
 
-/// Whether a worker sends its model to machines on its network.
+/// Flag for sending a worker's model to other machines on its network.
 struct ShareFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -15,16 +15,16 @@ struct ShareFlags: ParsableArguments {
     )
     var share: UInt16?
 
-    /// The same flag for another command line.
+    /// The same flag, to pass on to another command.
     var arguments: [String] { share.map { ["--share", "\($0)"] } ?? [] }
 
-    /// Begins to listen.
+    /// Starts listening.
     ///
     /// - Parameters:
     ///   - security: the worker's keys
-    ///   - logger: is told who fetches
-    /// - Returns: nil where nothing is shared
-    /// - Throws: `InputError` without keys, or where another process listens, `SocketError`
+    ///   - logger: logs who fetches the model
+    /// - Returns: nil if nothing is shared
+    /// - Throws: `InputError` without keys or if another process uses the port, `SocketError`
     func server(_ security: Security, _ logger: Logger) throws -> NeighbourServer? {
         guard let share else { return nil }
         guard security.isEncrypted else {

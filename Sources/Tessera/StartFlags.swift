@@ -5,7 +5,7 @@ import Sampling
 
 /// Flags for the init image.
 struct StartFlags: ParsableArguments {
-    /// How the files that are read end.
+    /// File extensions of pictures that can be read.
     static let pictures = ["png", "jpg", "jpeg", "webp", "tif", "tiff"]
 
     @Option(
@@ -61,7 +61,7 @@ struct StartFlags: ParsableArguments {
         settings.set(Settings.imageGuidance, to: imageGuidance)
     }
 
-    /// - Throws: `InputError` for such flags without a picture
+    /// - Throws: `InputError` for flags that need an init image if there is none
     func choice() throws(InputError) -> PictureChoice? {
         guard let initImage else {
             for (flag, isGiven) in [
@@ -83,7 +83,7 @@ struct StartFlags: ParsableArguments {
         return choice
     }
 
-    /// The mask with the limits of the init image.
+    /// The mask, subject to the same limits as the init image.
     var maskChoice: PictureChoice? {
         mask.map { path in
             var choice = PictureChoice(path: path)
@@ -97,7 +97,7 @@ struct StartFlags: ParsableArguments {
 struct GrowthArgument: ExpressibleByArgument {
     let growth: PictureGrowth
 
-    /// Longest part that is added, in pixels.
+    /// Maximum extension of a side, in pixels.
     private static let longest = 1 << 16
 
     init?(argument: String) {

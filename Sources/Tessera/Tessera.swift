@@ -4,11 +4,11 @@ import Engine
 import Foundation
 import Protocol
 
-/// The entry point.
+/// Entry point of the program.
 @main enum Program {
     static func main() {
         StandardStreams.prepare()
-        // Before any other thread is started.
+        // Must run before any other thread is started.
         _ = FileMask.mode
         exit(Invocation.run())
     }

@@ -126,7 +126,7 @@ struct Tokens: ParsableCommand {
     }
 }
 
-/// What the owner of a token may ask for, where that is not what everybody may.
+/// Limits for the owner of a token that differ from the service's defaults.
 struct QuotaFlags: ParsableArguments {
     @Option(help: ArgumentHelp("Largest picture, in pixels.", valueName: "n"))
     var maxPixels: Int?
@@ -185,7 +185,7 @@ struct ServiceData: ParsableArguments {
     )
     var data: String?
 
-    /// - Throws: `InputError` when there is no default
+    /// - Throws: `InputError` if no folder is given and there is no default
     static func folder(_ given: String?) throws(InputError) -> String {
         guard let path = given ?? UserFolder.state.named("service") else {
             throw InputError("--data", "$HOME is not set", fix: "Name a folder")
@@ -193,11 +193,11 @@ struct ServiceData: ParsableArguments {
         return path
     }
 
-    /// Its database, which a running service may use at the same time.
+    /// The service's database, which a running service may use at the same time.
     ///
-    /// - Parameter creating: whether the folder is created where it is missing
+    /// - Parameter creating: whether to create the folder if it is missing
     /// - Returns: the store
-    /// - Throws: `InputError` when it is missing, `OutputError` when it cannot be created
+    /// - Throws: `InputError` if the folder is missing, `OutputError` if it cannot be created
     func store(creating: Bool = false) throws -> JobStore {
         let folder = try Self.folder(data)
         if creating { try ServiceFolder.create(folder) }

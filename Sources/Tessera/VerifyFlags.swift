@@ -1,7 +1,7 @@
 import ArgumentParser
 import Coordinator
 
-/// Flags about checks of workers' answers.
+/// Flags for checking workers' answers.
 struct VerifyFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -13,7 +13,7 @@ struct VerifyFlags: ParsableArguments {
 
     var share: VerifyShare { verify?.share ?? .byDefault }
 
-    /// The same flags for another command line.
+    /// The same flags, to pass on to another command.
     var arguments: [String] { verify.map { ["--verify", $0.share.text] } ?? [] }
 }
 
@@ -28,7 +28,7 @@ struct VerifyArgument: ExpressibleByArgument {
 }
 
 extension Rendering {
-    /// Answers are checked as the flags say, and what is found about hosts is kept.
+    /// The render with checks of answers as set by the flags; what is learned about hosts is recorded.
     func verified(_ flags: VerifyFlags) -> Rendering {
         var rendering = self
         (rendering.verify, rendering.siteBook) = (flags.share, SiteBook())

@@ -60,7 +60,7 @@ struct Work: ParsableCommand {
             let endpoint = try Endpoint(connect, reach: security.reach)
                 .through(proxy.proxy(), reach: security.reach)
             let keys = try security.security()
-            // Before anything else: the parent process may already be gone.
+            // This comes first: the parent process may already be gone.
             if endWithCoordinator { Lifeline.watchStandardInput(endpoint: endpoint) }
             let logger = Logger(label: "worker") { _ in
                 StandardErrorLog(level: endWithCoordinator ? .warning : .info)
@@ -70,7 +70,7 @@ struct Work: ParsableCommand {
         }
     }
 
-    /// What a signal ends: the search for a model, then the worker.
+    /// What a signal stops: the search for a model, then the worker.
     private final class Stop: Sendable {
         let cancellation = Cancellation()
         private let worker = Mutex<WorkerProcess?>(nil)
@@ -95,9 +95,9 @@ struct Work: ParsableCommand {
         }
     }
 
-    /// The model of this machine, or the coordinator's.
+    /// This machine's model, or else the coordinator's.
     ///
-    /// - Returns: nil if it was stopped meanwhile
+    /// - Returns: nil if stopped in the meantime
     private func weights(
         _ options: WorkerProcess.Options,
         _ fetcher: ModelFetcher?,
@@ -121,7 +121,7 @@ struct Work: ParsableCommand {
         options.security = keys
         options.isInvited = security.keys.map(Membership.holds(key:)) ?? false
         options.neighbours = try sharing.server(keys, logger)
-        // Without keys nothing is fetched: anybody could answer.
+        // Never fetch without keys: anybody could answer.
         let fetcher =
             keys.isEncrypted
             ? cache.cache().map { ModelFetcher(endpoint, keys, $0, logger) } : nil
@@ -151,7 +151,7 @@ struct Work: ParsableCommand {
 }
 
 extension Work {
-    /// What it can change to if it is refused.
+    /// How this worker may change if the coordinator refuses it.
     private func changes(
         _ weights: Model,
         _ fetcher: ModelFetcher?,
@@ -178,7 +178,7 @@ extension Work {
 }
 
 extension WeightCache.Origin {
-    /// Logs where the weights came from, and why they are not shared if they should be.
+    /// Logs where the weights came from, and why they are not shared where they should be.
     fileprivate func report(after time: Duration, to logger: Logger) {
         let seconds = String(format: "%.1f", time / .seconds(1))
         switch self {

@@ -5,15 +5,15 @@ import Foundation
 import Logging
 import Protocol
 
-/// Workers that a command starts itself: on this host, or on the hosts of a cluster file.
+/// Workers that a command starts: on this host, or on the hosts of a cluster file.
 struct WorkerSource {
     let local: LocalFlags
     let model: ModelFlags
     let engine: EngineFlags
-    /// What they are wanted for.
+    /// What the workers are needed for.
     var role = CoordinatorRole.render
 
-    /// - Throws: `InputError` for flags about hosts without a cluster file, and for those of the model
+    /// - Throws: `InputError` for flags about hosts without a cluster file, and for invalid model flags
     init(_ local: LocalFlags, _ picture: PictureFlags, _ engine: EngineFlags) throws(InputError) {
         try local.checkHosts()
         (self.local, self.engine) = (local, engine)
@@ -26,17 +26,17 @@ struct WorkerSource {
         (self.local, self.engine, self.model) = (local, engine, model)
     }
 
-    /// Takes the model from the cluster file if no flag names one.
+    /// Fills in the model from the cluster file if no flag names one.
     ///
-    /// - Throws: `InputError` when the file is invalid
+    /// - Throws: `InputError` if the file is invalid
     func complete(_ options: inout PictureOptions) throws(InputError) {
         guard let path = local.cluster, let model = try file()?.model else { return }
         options.model = options.model ?? ClusterFile.resolve(model, in: path)
     }
 
-    /// Starts them.
+    /// Starts the workers.
     ///
-    /// - Throws: `InputError` when the file is invalid or a process cannot be started
+    /// - Throws: `InputError` if the file is invalid or a process cannot be started
     func open(
         _ session: RenderSession,
         _ identity: ModelIdentity,
@@ -82,7 +82,8 @@ struct WorkerSource {
         return Rendering.Workers(cluster: cluster.cluster, stop: cluster.stop)
     }
 
-    /// Starts them and waits until those of this host have joined, at most one minute; failures are reported elsewhere.
+    /// Starts the workers and waits up to one minute until those of this host have joined; failures are reported
+    /// elsewhere.
     func openAll(
         _ session: RenderSession,
         _ identity: ModelIdentity,
@@ -104,7 +105,7 @@ struct WorkerSource {
         return workers
     }
 
-    /// One for each device that was named, unless their number is given.
+    /// Number of local workers: one per selected device unless a number is given.
     private func localCount() throws(InputError) -> Int {
         if let workers = local.workers { return workers }
         return try engine.devices()?.count ?? min(2, HostCores.count)
@@ -148,10 +149,10 @@ struct WorkerSource {
         return workers
     }
 
-    /// Opens a cluster whose endpoint another render may use: with --wait as soon as that is done.
+    /// Opens a cluster on an endpoint that another render may be using; with --wait, as soon as it is free.
     ///
-    /// - Returns: the cluster, and how long the endpoint was in use
-    /// - Throws: what `open` throws, `ClusterUnavailable` naming who uses the endpoint, `RenderCancelled`
+    /// - Returns: the cluster, and how long it waited for the endpoint
+    /// - Throws: what `open` throws, `ClusterUnavailable` naming the holder of the endpoint, `RenderCancelled`
     private func whenFree<Opened>(
         _ cancellation: Cancellation,
         _ open: () throws -> Opened
@@ -163,7 +164,7 @@ struct WorkerSource {
             do {
                 return (try open(), waited)
             } catch let error as EndpointTaken {
-                // Free again a moment later, it is tried once more.
+                // Without a holder the endpoint has just become free: retry.
                 guard local.wait, error.isWorthWaitingFor || error.holder == nil else {
                     throw error.error(waits: "--wait")
                 }

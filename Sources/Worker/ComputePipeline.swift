@@ -2,28 +2,28 @@ import Engine
 import Foundation
 import Protocol
 
-/// What a worker's computing thread does: takes batches of units in order, computes them and posts the results.
+/// The work of a worker's compute thread: takes batches of units in order, computes them and posts the results.
 ///
-/// On a processor one batch after the other. A device that computes by itself would be idle while its last result is
-/// combined and sent and the next input uploaded, so there the steps of two batches overlap:
+/// On a CPU, batches run one after the other. An asynchronous device would idle while its last result is combined and
+/// sent and the next input is uploaded, so there the steps of two batches overlap:
 ///
 ///     thread   start 1 │ upload 2 │ download 1 │ start 2 │ guidance and answers 1 │ upload 3 │ download 2 │ …
 ///     device           └──── computes 1 ───────┘         └───────────── computes 2 ──────────┘
 ///
-/// Only `download` waits. What cannot be staged (a part of the VAE, views that do not fit into memory together) or fails is
-/// computed by `Evaluator.evaluate`, in its turn; the batch behind it is then uploaded again.
+/// Only `download` waits. Whatever cannot be staged (parts of the VAE, or views that do not fit in memory together) or
+/// fails is computed by `Evaluator.evaluate` in its turn; the batch behind it is then uploaded again.
 package final class ComputePipeline {
     private let evaluator: Evaluator
     private let units: BlockingQueue<Computation?>
     private let post: (WorkerNote) -> Void
-    /// Views for which the device has memory, as far as it was reported.
+    /// Number of views that fit in device memory, as last posted.
     private var fitting: Int?
-    /// Shortest time of a view, of the shape that the batch before had.
+    /// Shortest time per view, for the shape of the previous batch.
     private var quickest: (shape: BatchSizes.Shape?, time: Duration)?
 
     /// - Parameters:
-    ///   - evaluator: computes
-    ///   - units: what; nil ends `run`
+    ///   - evaluator: the evaluator to use
+    ///   - units: the units to compute; nil ends `run`
     ///   - post: receives results, in the order of the batches
     package init(
         _ evaluator: Evaluator,
@@ -43,7 +43,7 @@ package final class ComputePipeline {
         }
     }
 
-    /// Results of a batch whose guidance is not applied.
+    /// Results of a batch before guidance is applied.
     private struct Finished {
         let batch: Computation
         let views: Evaluator.StagedViews
@@ -51,13 +51,13 @@ package final class ComputePipeline {
         let spent: Duration
     }
 
-    /// Computes until it is told to end, or the device is lost.
+    /// Computes until it is told to stop, or the device is lost.
     package func run() {
         var next = units.take().map { stage($0) }
         var finished: Finished?
         while var batch = next {
             let began = ContinuousClock.now
-            // One that arrived too late for staging.
+            // Batches that arrived too late to be staged are staged now.
             batch.staged = batch.staged ?? stage(batch.computation).staged
             let starts = attempt { try batch.staged?.start() }
             finished = answer(finished)
@@ -82,7 +82,7 @@ package final class ComputePipeline {
                 )
             case .failure(.lost(let error)): return post(.lost(error))
             case .failure(.other):
-                // All memory for this batch.
+                // Frees all memory for this batch.
                 following??.staged = nil
                 batch.staged = nil
                 guard compute(batch.computation, since: began) else { return }
@@ -99,8 +99,8 @@ package final class ComputePipeline {
         _ = answer(finished)
     }
 
-    /// How long the next batch may be waited for while the device computes this one: half of the time that it
-    /// will take at least, or none if that is not known.
+    /// How long to wait for the next batch while the device computes this one: half of the least time that it will
+    /// take, or not at all if that is not known.
     private func patience(for batch: Batch) -> Duration {
         let views = batch.computation.batch
         guard let quickest, quickest.shape == BatchSizes.Shape(views[0].unit) else { return .zero }
@@ -117,7 +117,7 @@ package final class ComputePipeline {
 
     private enum Failure: Error {
         case lost(DeviceError)
-        /// Computing it again, alone, may succeed or tells what is wrong.
+        /// Computing it again, alone, may succeed or shows what is wrong.
         case other
     }
 
@@ -143,7 +143,7 @@ package final class ComputePipeline {
 
     /// Applies guidance and posts the results.
     ///
-    /// - Returns: nil, nothing being left to post
+    /// - Returns: nil, because nothing is left to post
     private func answer(_ finished: Finished?) -> Finished? {
         guard let finished else { return nil }
         let results = finished.views.results(of: finished.rows)
@@ -151,7 +151,7 @@ package final class ComputePipeline {
         return nil
     }
 
-    /// Computes a batch from its beginning to its end, and posts the results.
+    /// Computes a batch from start to finish, and posts the results.
     ///
     /// - Returns: false if the device is lost
     private func compute(_ computation: Computation, since began: ContinuousClock.Instant) -> Bool {
@@ -163,7 +163,7 @@ package final class ComputePipeline {
             if case .failure(.lost(let error)) = result { post(.lost(error)) }
             return false
         }
-        // Where one of them is at fault each is computed for itself, and reports its own time.
+        // If one unit is at fault, each is computed on its own and reports its own time.
         guard let results else {
             return computation.batch.allSatisfy { unit in
                 var alone = computation
@@ -194,7 +194,7 @@ package final class ComputePipeline {
         }
     }
 
-    /// Posts the results of a batch; the first note has the time of all.
+    /// Posts the results of a batch; the first note carries the time of the whole batch.
     private func report(
         _ computation: Computation,
         _ spent: Duration,
@@ -219,9 +219,9 @@ package final class ComputePipeline {
     }
 }
 
-/// Units for the computing thread, and their cancellation.
+/// A batch of units for the compute thread, and its cancellation.
 package struct Computation: Sendable {
-    /// The batch's, within its session.
+    /// The number of the batch within its session.
     package var number: Int
     package var batch: [(id: UnitID, unit: WorkUnit)]
     package var cancellation: Cancellation
@@ -235,7 +235,7 @@ package struct Computation: Sendable {
     }
 }
 
-/// Messages of other threads to the thread of the worker's socket.
+/// Messages from other threads to the worker's socket thread.
 package enum WorkerNote: Sendable {
     case finished(
         UnitID,
@@ -243,9 +243,9 @@ package enum WorkerNote: Sendable {
         microseconds: UInt64,
         Result<WorkResult, ComputeError>
     )
-    /// The device has memory for this many views at once.
+    /// Device memory holds this many views at once.
     case fitted(Int)
-    /// Nothing can be computed in this process any more.
+    /// The device is lost: nothing more can be computed in this process.
     case lost(DeviceError)
     case stop
 }

@@ -1,15 +1,16 @@
 import Engine
 import Protocol
 
-/// Whether the coordinator with a key, which allows this machine's, answers at an endpoint. Says nothing about itself.
+/// Checks whether the coordinator with a given key answers at an endpoint and allows this machine's key, without
+/// joining.
 package enum CoordinatorProbe {
     private static let patience: Duration = .seconds(3)
 
     /// - Parameters:
-    ///   - endpoint: where it may be
-    ///   - security: this machine's key, and the coordinator's
+    ///   - endpoint: where the coordinator may be listening
+    ///   - security: this machine's key and the coordinator's
     ///   - cancellation: ends the wait
-    /// - Returns: false, too, where nobody answers in time
+    /// - Returns: false also if nobody answers in time
     /// - Throws: `SocketError`
     package static func answers(
         _ endpoint: Endpoint,
@@ -19,7 +20,7 @@ package enum CoordinatorProbe {
         let wakeup = try Wakeup()
         let socket = try Socket(.dealer, in: SocketContext(), security: security)
         try socket.connect(endpoint)
-        // Somebody unknown is answered with a goodbye.
+        // The coordinator answers unknown workers with a goodbye.
         _ = try socket.send(WorkerMessage.heartbeat.frames)
         let deadline = ContinuousClock.now + patience
         while ContinuousClock.now < deadline, !cancellation.isCancelled {

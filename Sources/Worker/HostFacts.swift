@@ -2,11 +2,11 @@ import Engine
 import Foundation
 import Protocol
 
-/// How this host is, as far as Linux tells.
+/// The state of this host, as far as Linux reports it.
 enum HostFacts {
     /// - Parameters:
-    ///   - number: of the inquiry; 0 for none
-    ///   - floats: that the report carries
+    ///   - number: number of the inquiry; 0 for none
+    ///   - floats: number of floats that the report carries
     /// - Returns: the report
     static func report(_ number: UInt64, floats: Int) -> WorkerReport {
         var report = WorkerReport()
@@ -29,7 +29,7 @@ enum HostFacts {
         (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
     }
 
-    /// The lines `Name:  123 kB` of a file of /proc, in bytes.
+    /// Parses lines `Name:  123 kB` of a /proc file; values in bytes.
     static func kilobytes(_ text: String) -> [String: Int] {
         var found: [String: Int] = [:]
         for line in text.split(separator: "\n") where line.hasSuffix(" kB") {
@@ -40,7 +40,7 @@ enum HostFacts {
         return found
     }
 
-    /// Of the file system that a folder is on, or will be.
+    /// Free bytes on the file system of a folder, which need not exist yet.
     private static func freeBytes(_ path: String) -> Int? {
         var url = URL(fileURLWithPath: path)
         while url.path != "/", !FileManager.default.fileExists(atPath: url.path) {
@@ -51,13 +51,13 @@ enum HostFacts {
         return Int(clamping: UInt64(disk.f_bavail) * UInt64(disk.f_frsize))
     }
 
-    /// Names of the kernel's sensors of processors.
+    /// Kernel names of CPU temperature sensors.
     private static let sensors: Set<String> = [
         "coretemp", "k10temp", "zenpower", "cpu_thermal", "x86_pkg_temp", "cpu-thermal",
         "soc_thermal",
     ]
 
-    /// The hottest sensor of the processor, in degrees Celsius.
+    /// Temperature of the hottest CPU sensor, in degrees Celsius.
     static func processorTemperature(root: String = "/sys/class") -> Double? {
         func entries(_ folder: String) -> [String] {
             ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [])

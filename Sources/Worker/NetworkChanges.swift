@@ -1,9 +1,9 @@
 import Engine
 import Protocol
 
-/// What a worker that stays when it is refused can change to.
+/// How a worker that stays after a refusal can change its networks.
 package protocol NetworkChanges: Sendable {
-    /// Networks that are what a coordinator requires, loaded; the present ones are unloaded first.
+    /// Loads the networks that a coordinator requires; the current ones are unloaded first.
     ///
     /// - Throws: an error that says what is missing on this host
     func networks(
@@ -11,35 +11,35 @@ package protocol NetworkChanges: Sendable {
         for required: WorkerRequirements
     ) throws -> any ModelNetworks
 
-    /// Whether these networks are used for the present coordinator only.
+    /// Whether these networks are used for the current coordinator only.
     func isTemporary(_ networks: any ModelNetworks) -> Bool
 
-    /// Networks for the next coordinator; nil to keep the present ones.
+    /// Networks for the next coordinator; nil to keep the current ones.
     func restored(_ present: any ModelNetworks) -> (any ModelNetworks)?
 }
 
 /// Changes to another model, precision or backend, from files on this host.
 ///
-/// The worker loads its own model's files, or those at the path that the coordinator names; both only if their
-/// digest is the one required, and the latter only if the connection is authenticated: otherwise anybody who can
+/// The worker loads its own model's files, or those at the path that the coordinator names; in either case only if
+/// their digest is the required one, and the latter only if the connection is authenticated. Otherwise anybody who can
 /// listen at the coordinator's address could make the worker read any file.
 package struct ModelFileChanges: NetworkChanges {
-    /// The worker's own model.
+    /// Path of the worker's own model.
     private let path: String
     private let options: ModelOptions
-    /// How it computes with a backend and a precision, or with its own where none is given.
+    /// Engine options for a backend and a precision; nil stands for the worker's own.
     private let engine: @Sendable (BackendKind?, Precision?) -> EngineOptions
-    /// Whether the coordinator has proved who it is.
+    /// Whether the connection authenticates the coordinator.
     private let isAuthenticated: Bool
-    /// Fetches what this host lacks; nil: nothing is fetched.
+    /// Fetches models that this host lacks; nil to fetch nothing.
     private let fetcher: ModelFetcher?
 
     /// - Parameters:
-    ///   - path: of the worker's own model
-    ///   - options: of that model
-    ///   - isAuthenticated: whether the coordinator has to prove who it is
-    ///   - fetcher: fetches what this host lacks; nil: nothing is fetched
-    ///   - engine: how it computes with a backend and a precision, or with its own where none is given
+    ///   - path: path of the worker's own model
+    ///   - options: options of that model
+    ///   - isAuthenticated: whether the connection authenticates the coordinator
+    ///   - fetcher: fetches models that this host lacks; nil to fetch nothing
+    ///   - engine: engine options for a backend and a precision; nil stands for the worker's own
     package init(
         path: String,
         options: ModelOptions,
@@ -113,7 +113,7 @@ package struct ModelFileChanges: NetworkChanges {
         return options
     }
 
-    /// The model that is required, if this host has it.
+    /// The required model, if this host has it or can fetch it.
     private func model(
         _ present: any ModelNetworks,
         _ required: WorkerRequirements
@@ -123,7 +123,7 @@ package struct ModelFileChanges: NetworkChanges {
         {
             return present.model
         }
-        // Its own may have been replaced by the coordinator's since it was started.
+        // The worker's own model may have been replaced by the coordinator's since the worker was started.
         if let own = try? checked(path, options, required) { return own }
         guard isAuthenticated else {
             throw KeysMissing()
@@ -132,7 +132,7 @@ package struct ModelFileChanges: NetworkChanges {
             return try onThisHost(required)
         } catch {
             guard let fetcher else { throw error }
-            // Never cancelled: a worker that is stopped meanwhile ends its process.
+            // Never cancelled: a worker that is stopped meanwhile exits its process.
             guard let model = try fetcher.model(required.model.digest, Cancellation()) else {
                 throw error
             }
@@ -141,7 +141,7 @@ package struct ModelFileChanges: NetworkChanges {
         }
     }
 
-    /// The model at the path that it has on the coordinator's host.
+    /// The model at the path where the coordinator's host has it.
     private func onThisHost(_ required: WorkerRequirements) throws -> Model {
         guard required.model.path.hasPrefix("/") else {
             throw InputError(required.model.path, "it is not an absolute path", fix: "Name one")
@@ -149,7 +149,7 @@ package struct ModelFileChanges: NetworkChanges {
         return try checked(required.model.path, try required.modelOptions(), required)
     }
 
-    /// Opens a model, if it is the one that is required.
+    /// Opens a model, if it is the required one.
     private func checked(
         _ path: String,
         _ options: ModelOptions,

@@ -1,28 +1,28 @@
 import Engine
 import Protocol
 
-/// Puts this machine on a cluster's list with an invitation. Waits until a coordinator answers.
+/// Registers this machine with a cluster, using an invitation. Waits until a coordinator answers.
 package struct Registration {
     private let code: InvitationCode
     private let endpoint: Endpoint
     private let request: JoinRequest
 
-    /// How long a coordinator may take to answer over one connection.
+    /// How long a coordinator may take to answer on one connection.
     private static let patience: Duration = .seconds(5)
-    /// Time between two connections.
+    /// Pause between two connections.
     private static let pause: Duration = .milliseconds(500)
-    /// How long a connection may fail for no known reason. The socket tries again meanwhile: a coordinator without keys often
-    /// closes the connection before it has said so.
+    /// How long a connection may keep failing for an unknown reason. The socket retries meanwhile: a coordinator
+    /// without keys often closes the connection before it has said so.
     private static let doubt: Duration = .seconds(2)
-    /// Connections that may fail so in a row: a coordinator that ends just then fails one. Where it is known that one without
-    /// keys listens, the next coordinator is waited for.
+    /// Maximum number of consecutive connections that may fail like this: one fails if a coordinator exits just then.
+    /// If the listener is known to have no keys, we wait for the next coordinator.
     private static let maxFailures = (unknown: 3, withoutKeys: 20)
 
     /// - Parameters:
-    ///   - code: the invitation
+    ///   - code: the invitation code
     ///   - endpoint: where the coordinator listens
-    ///   - key: this machine's own public key
-    ///   - name: what it would like to be called
+    ///   - key: this machine's public key
+    ///   - name: the name that this machine asks for
     package init(_ code: InvitationCode, at endpoint: Endpoint, key: PublicKey, name: String) {
         (self.code, self.endpoint) = (code, endpoint)
         request = JoinRequest(key: key, name: name)
@@ -30,8 +30,8 @@ package struct Registration {
 
     /// - Parameters:
     ///   - cancellation: ends the wait
-    ///   - onWaiting: called when it has to wait, and when the reason changes
-    /// - Returns: what this machine is called; nil if it was cancelled
+    ///   - onWaiting: called when the call has to wait, and whenever the reason changes
+    /// - Returns: the name that this machine was given; nil if cancelled
     /// - Throws: `InputError` if the invitation is refused, `SocketError`
     package func register(
         _ cancellation: Cancellation,
@@ -71,29 +71,29 @@ package struct Registration {
         return nil
     }
 
-    /// Why it waits.
+    /// Why the call waits.
     package enum Waiting: Equatable, Sendable {
-        /// With what keeps its proxy from connecting, where there is one.
+        /// Nobody answers; the value says what keeps the proxy from connecting, if anything does.
         case nobody(String?)
-        /// The coordinator that listens was started before the first invitation made keys; the next one has them.
+        /// The listening coordinator was started before the first invitation created keys; the next one will have them.
         case withoutKeys
     }
 
-    /// How one call to a coordinator ended.
+    /// Outcome of one attempt to reach a coordinator.
     package enum Outcome: Equatable, Sendable {
         case joined(String)
         case refused(String)
-        /// The coordinator does not admit the invitation's key.
+        /// The coordinator does not allow the invitation's key.
         case notAllowed
-        /// Somebody listens who does not encrypt.
+        /// The listener does not use encryption.
         case withoutKeys
-        /// Somebody listens who is not this coordinator.
+        /// The listener is not this coordinator.
         case failed
-        /// Nobody answers; and what keeps the proxy from connecting, where there is one.
+        /// Nobody answers; the value says what keeps the proxy from connecting, if anything does.
         case nothing(String?)
     }
 
-    /// Calls once.
+    /// Makes one attempt.
     ///
     /// - Throws: `SocketError`
     package func attempt(_ cancellation: Cancellation) throws -> Outcome {
@@ -135,9 +135,9 @@ package struct Registration {
         return hasFailed ? .failed : .nothing(socket.obstacle())
     }
 
-    /// The error of an invitation that the coordinator refuses.
+    /// The error for an invitation that the coordinator refuses.
     package func refusal(_ reason: String) -> InputError {
-        // The invitation is not used up by a machine of another version.
+        // A machine with another version does not use up the invitation.
         let isVersion = VersionAdvice.isAdvice(reason)
         return InputError(
             endpoint.address,

@@ -2,10 +2,10 @@ import Engine
 import Protocol
 
 extension Rejection {
-    /// The error of a worker that was rejected.
+    /// The error to report when a worker is rejected.
     ///
-    /// - Parameter options: of the worker
-    /// - Returns: what is wrong and what to do
+    /// - Parameter options: the worker's options
+    /// - Returns: what is wrong and how to fix it
     func error(of options: WorkerProcess.Options) -> InputError {
         let endpoint = options.endpoint
         return switch (self, options.security) {

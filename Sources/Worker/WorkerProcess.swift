@@ -4,10 +4,10 @@ import Logging
 import Protocol
 import Synchronization
 
-/// A worker: asks a coordinator for units, computes them and answers.
+/// A worker: requests units from a coordinator, computes them and sends the answers.
 ///
-/// `run()` owns the socket on the thread that calls it; units are computed on a thread of their own,
-/// so that heartbeats flow during long ones.
+/// `run()` owns the socket, on the thread that calls it. Units are computed on a separate thread, so that heartbeats
+/// continue while a long one is computed.
 ///
 ///     let endpoint = try Endpoint(connect)
 ///     if isLocalChild { Lifeline.watchStandardInput(endpoint: endpoint) }  // before anything else
@@ -21,31 +21,31 @@ import Synchronization
 package final class WorkerProcess: Sendable {
     package struct Options: Sendable {
         package var endpoint: Endpoint
-        /// The worker's name, for people.
+        /// The worker's name, to be shown to people.
         package var name: String
-        /// Whether the coordinator started this process: then it exits when the coordinator does.
+        /// Whether the coordinator started this process, which then exits when the coordinator does.
         package var isLocalChild = false
-        /// Maximum units to hold at once, including the one being computed. The coordinator sends only as many as it
-        /// takes to hide the round trip.
+        /// Maximum number of units to hold at once, including the one being computed. The coordinator sends only as
+        /// many as are needed to hide the round-trip latency.
         package var credit = 16
-        /// Whether the process does nothing else. Then stopping does not wait for the units that are being computed, but
-        /// exits the process.
+        /// Whether the process does nothing else. Then stopping exits the process instead of waiting for the units that
+        /// are being computed.
         package var ownsProcess = true
-        /// Its keys, and the coordinator's.
+        /// The worker's keys, and the coordinator's public key.
         package var security = Security.open
-        /// Whether its key came on the coordinator's list by an invitation.
+        /// Whether the worker's key was added to the coordinator's list by an invitation.
         package var isInvited = false
-        /// Makes networks that are what a coordinator requires, where they are not. With it the worker stays when
-        /// it is refused; without it the worker ends.
+        /// Switches to the networks that a coordinator requires. With it the worker stays after a refusal; without it
+        /// the worker ends.
         package var changes: (any NetworkChanges)?
-        /// Sends the model to machines on this network; nil: nothing is sent.
+        /// Sends the model to other machines on this network; nil to send nothing.
         package var neighbours: NeighbourServer?
-        /// Time between two connections of a worker that stays refused, about.
+        /// Approximate pause between two connections while the worker is refused.
         package var refusedPause: Duration = .seconds(5)
 
         /// - Parameters:
-        ///   - endpoint: the coordinator's
-        ///   - name: nil makes one from the host name and the pid
+        ///   - endpoint: the coordinator's endpoint
+        ///   - name: nil to use the host name and the pid
         package init(endpoint: Endpoint, name: String? = nil) {
             self.endpoint = endpoint
             self.name = name ?? "\(Self.hostName)-\(getpid())"
@@ -73,20 +73,20 @@ package final class WorkerProcess: Sendable {
         mailbox = try Mailbox()
     }
 
-    /// Ends `run()` from any thread, after saying goodbye to the coordinator.
+    /// Makes `run()` return, after saying goodbye to the coordinator. May be called from any thread.
     package func stop() {
         isStopping.store(true, ordering: .releasing)
         mailbox.post(.stop)
     }
 
-    /// Serves until it is stopped, or dismissed by the coordinator that started it. Call once, on a
-    /// thread that may block.
+    /// Serves until it is stopped, or dismissed by the coordinator that started it. Call once, on a thread that may
+    /// block.
     ///
-    /// - Throws: `InputError` if the coordinator refuses this worker, unless it changes, or the endpoint is
-    ///   unusable; `SocketError`
+    /// - Throws: `InputError` if the coordinator refuses this worker and the worker cannot change, or if the endpoint
+    ///   is unusable; `SocketError`
     package func run() throws {
         var evaluator = first
-        // A connection is lost within one session; only a change of networks ends it and begins another.
+        // Lost connections are handled within a session; only a change of networks ends a session and begins another.
         var obstacle: WorkerMessage.Obstacle?
         while !isStopped {
             let networks = evaluator.networks
@@ -127,9 +127,9 @@ package final class WorkerProcess: Sendable {
         let reason: String
     }
 
-    /// Changes to what a coordinator requires, on a thread of its own, so that the worker can be stopped meanwhile.
+    /// Changes to the required networks on a separate thread, so that the worker can be stopped meanwhile.
     ///
-    /// - Returns: nil if it was stopped
+    /// - Returns: nil if the worker was stopped
     private func change(
         _ networks: any ModelNetworks,
         to refusal: CoordinatorMessage.Refusal,
@@ -158,7 +158,7 @@ package final class WorkerProcess: Sendable {
         }
     }
 
-    /// - Returns: false if it was stopped meanwhile
+    /// - Returns: false if the worker was stopped meanwhile
     private func wait(_ pause: Duration) -> Bool {
         let end = ContinuousClock.now + pause
         while ContinuousClock.now < end {
@@ -168,14 +168,15 @@ package final class WorkerProcess: Sendable {
         return !isStopped
     }
 
-    /// Whether it was stopped. A session that ends just then for another reason takes the note and does nothing with it.
+    /// Whether the worker was stopped. If a session ends for another reason at that moment, it takes the `.stop` note
+    /// and ignores it.
     private var isStopped: Bool {
-        // What a session has left must not wake `wait` again.
+        // Notes that a session left behind must not wake `wait` again.
         _ = mailbox.take()
         return isStopping.load(ordering: .acquiring)
     }
 
-    /// Serves with the same networks for as long as that works.
+    /// Runs one session, with the same networks throughout.
     private func serve(
         _ evaluator: Evaluator,
         _ obstacle: WorkerMessage.Obstacle?

@@ -1,15 +1,15 @@
 import Coordinator
 import Testing
 
-/// Renders that share a cluster. A simulated clock, no threads.
+/// Renders that share a cluster, with a simulated clock and no threads.
 @Suite struct BatchTurnsTests {
-    /// Jobs whose batches take a fixed time each, and that need a moment between two.
+    /// Jobs whose batches take a fixed time each, with a short pause between batches.
     private struct Simulation {
         struct Work {
             let seconds: Double
             let between: Double
             var left: Int
-            /// When its next batch is there; nil while it waits, runs, or is done.
+            /// When its next batch is submitted, in seconds; nil while a batch waits or runs, and when the job is done.
             var nextAt: Double? = 0
         }
 
@@ -70,11 +70,11 @@ import Testing
             simulation.order.prefix(1) == [1] && simulation.order[1...20].allSatisfy { $0 == 2 }
         )
         #expect((simulation.ends[2] ?? 0) < 115)
-        // What the large one lost by waiting is a few percent of a step.
+        // By waiting, the large one lost only a few percent of a step.
         #expect(simulation.idle < 5)
     }
 
-    /// Equals alternate, and hardly wait for each other.
+    /// Equal jobs alternate, and hardly wait for each other.
     @Test func equalsAlternate() {
         var simulation = Simulation()
         for job in [1, 2] as [UInt64] {
@@ -87,7 +87,8 @@ import Testing
         #expect(simulation.idle < 0.2)
     }
 
-    /// Nobody starves: whatever the weights, a job's batch waits at most for the others' share of its own last one, and one more.
+    /// Nobody starves: whatever the weights, a job's batch waits at most for the others' share of its own last batch,
+    /// plus one more batch.
     @Test func weightsShareAndNobodyStarves() {
         var simulation = Simulation()
         simulation.add(1, .init(seconds: 1, between: 0, left: 400), priority: 20)
@@ -106,7 +107,7 @@ import Testing
         #expect(weights.first == 1.0 / 16 && weights.last == 16)
     }
 
-    /// A job without a batch holds the others up for a moment only, and one that has ended not at all.
+    /// A job without a batch holds the others up only for a moment, and a job that has ended not at all.
     @Test func nobodyWaitsForLong() {
         var turns = BatchTurns()
         for job in [1, 2] as [UInt64] {
@@ -118,7 +119,7 @@ import Testing
         turns.submit(1)
         #expect(turns.next(at: .seconds(10)) == .begin(job: 2))
         turns.ended(at: .seconds(11))
-        // The second had one second, the first ten: its batch waits for a fiftieth of those.
+        // The second job had one second, the first one ten: the first one's batch waits for a fiftieth of those ten.
         let choice = turns.next(at: .seconds(11))
         guard case .wait(let until) = choice else {
             Issue.record("\(choice)")
@@ -153,7 +154,7 @@ import Testing
         #expect((15...17).contains(order.suffix(20).count { $0 == 2 }), "\(order)")
     }
 
-    /// A job whose steps were one long batch has no more to wait for a newcomer than for its last step.
+    /// A job whose steps formed one long batch waits for a newcomer no longer than its last step alone would justify.
     @Test func stepsOfOneBatchCountEach() {
         var turns = BatchTurns()
         turns.open(1, weight: 1)

@@ -3,7 +3,7 @@ import FleetSimulation
 import Protocol
 import Testing
 
-/// Simulated fleets some of whose workers answer wrongly, found by the checks of a render.
+/// Simulated fleets in which some workers answer wrongly, found by a render's checks.
 @Suite struct CheckedFleetTests {
     private func members(liars: Set<Int>, interval: Int = 1) -> [Fleet.Member] {
         (0..<20).map { index in
@@ -24,20 +24,20 @@ import Testing
         var fleet = CheckedFleet(Fleet(members(liars: [])), ownPace: 0.1)
         let outcome = fleet.run(steps, isLast: true)
         #expect(fleet.found.isEmpty && outcome.thrownAway == 0 && outcome.views == 600)
-        // One first check of each host, and one view in a hundred; some are audited.
+        // One first check of each host, and one view in a hundred; some of these checks are audited.
         #expect((20...40).contains(outcome.checks), "\(outcome.checks)")
     }
 
-    /// Hosts that are new are checked once in any case.
+    /// New hosts are checked once in any case.
     @Test func newHostsThatAlwaysLieAreFound() {
         var fleet = CheckedFleet(Fleet(members(liars: [3])), ownPace: 0.1)
         let outcome = fleet.run(steps, isLast: true)
         #expect(fleet.found == hosts(3) && fleet.liars == hosts(3))
-        // What it did is thrown away with its step, and computed again.
+        // Its answers are thrown away along with their step, and computed again.
         #expect(outcome.thrownAway >= 60 && outcome.views == 600 + outcome.thrownAway)
     }
 
-    /// Every answer is checked, by hosts of which one more lies: the coordinator decides.
+    /// Every answer is checked, by hosts of which another one lies, so the coordinator decides.
     @Test func allLiarsAreFoundWhereAllIsChecked() {
         var fleet = CheckedFleet(
             Fleet(members(liars: [3, 7], interval: 10)),
@@ -49,7 +49,7 @@ import Testing
         #expect(outcome.checks >= 600)
     }
 
-    /// Known hosts have one answer in a hundred checked: most of what is wrong now and then is not noticed.
+    /// Known hosts have one answer in a hundred checked, so most occasional errors go unnoticed.
     @Test func knownHostsThatLieSeldomAreMostlyNotFound() {
         let all = Set((0..<20).map { HostID("host \($0)") })
         let found = (1...20).count { seed in

@@ -8,7 +8,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// Predicts without workers: sums of everything that goes in.
+/// Predicts without workers, by simple arithmetic on all of its inputs.
 private final class Arithmetic: UnitByUnit {
     func result(of unit: WorkUnit, at place: Int) throws -> WorkResult {
         guard case .predict(let view) = unit.work else {
@@ -20,7 +20,8 @@ private final class Arithmetic: UnitByUnit {
 }
 
 extension Arithmetic {
-    /// Every 8th pixel of a picture, or 8 × 8 pixels of every latent pixel, and channels that follow from the first.
+    /// Encodes by taking every 8th pixel, or decodes by repeating every latent pixel 8 × 8 times; all channels derive
+    /// from the first.
     private static func enlarged(_ unit: WorkUnit) -> Tensor {
         let isDecoding = unit.work == .autoencode(.decoder)
         let (height, width, count) = (unit.input.shape[1], unit.input.shape[2], unit.input.shape[3])
@@ -92,12 +93,12 @@ extension Arithmetic {
         }.values
     }
 
-    /// Saved after every step, read again and continued: every bit is the same.
+    /// Saved after every step, loaded and continued: every bit is the same.
     @Test(arguments: SchedulerKind.allCases) func anyStepCanBeResumed(kind: SchedulerKind) throws {
         try resumeEveryStep(try makeCase(kind))
     }
 
-    /// So it is for every way to cut, weigh and leave out views.
+    /// The same for every way to place, weight and skip views.
     @Test func anyMethodCanBeResumed() throws {
         try resumeEveryStep(try makeCase(.ddim) { $0.windowWeight = .gaussian })
         try resumeEveryStep(
@@ -109,7 +110,7 @@ extension Arithmetic {
         try resumeEveryStep(try makeCase(.dpmSolver) { $0.upscaleMode = .image })
     }
 
-    /// Refinement is resumed between its steps, and before and after a picture is enlarged.
+    /// Refinement can be resumed between its steps, and before and after a picture is enlarged.
     @Test(arguments: SchedulerKind.allCases) func anyStageCanBeResumed(kind: SchedulerKind) throws {
         try resumeEveryStep(
             try makeCase(kind) { settings in
@@ -158,7 +159,7 @@ extension Arithmetic {
         }
     }
 
-    /// A file with base noise, phase noise and jitter, as `--inputs` takes it.
+    /// A file with base noise, phase noise and jitter, as `--inputs` accepts it.
     private static func writeInputs(_ plan: RenderPlan, to path: String) throws {
         var random = SplitMix(3)
         var names: [(String, String, [Int], [UInt8])] = []
@@ -177,7 +178,7 @@ extension Arithmetic {
             floats("phase_noise.\(name)", phase.phase.latent)
             jitter += (phase.windows?.drawCount ?? 0) * 4
         }
-        // A shift of 0 is in every range.
+        // A shift of 0 is always in range.
         names.append(("jitter", "I32", [jitter], [UInt8](repeating: 0, count: 4 * jitter)))
         var (header, data): ([String], [UInt8]) = ([], [])
         for (name, type, shape, bytes) in names {
@@ -215,7 +216,7 @@ extension Arithmetic {
                 let place = Int.random(in: 0..<whole.count, using: &random)
                 var data = whole
                 data[place] ^= UInt8.random(in: 1...255, using: &random)
-                // Blanks that fill the header up may change to other blanks.
+                // Spaces that pad the header may change to other white space.
                 guard whole[place] != UInt8(ascii: " ") else { continue }
                 try refuses(data, "byte \(place)")
             }
@@ -247,7 +248,7 @@ extension Arithmetic {
                 Issue.record("\($0)")
             }
             _ = try sample(render, render.seed) { writer.reached($0) }
-            // Nothing was due; the end saves all the same.
+            // Nothing was due, but the end saves anyway.
             #expect(writer.finish() == path)
             let taken = try JobFolder(taking: path)
             #expect(try taken.record() == record)

@@ -141,7 +141,7 @@ import Testing
         ("hosts:\n  - name: localhost\n    keys: k", "coordinator-key"),
         ("coordinator: {endpoint: 'tcp://*:1'}\nhosts:\n  - name: localhost", "connect"),
         ("hosts:\n  - name: far", "endpoint"),
-        // Values of another type than their field's.
+        // Values of the wrong type for their field.
         ("model: 3\nhosts:\n  - name: localhost", "x.yaml:1: model: 3 is a number"),
         ("model: 1.5\nhosts:\n  - name: localhost", "Quote it: \"1.5\""),
         ("hosts:\n  - name: on", "x.yaml:2: name: on is yes or no"),
@@ -161,13 +161,13 @@ import Testing
         #expect(try ClusterFile(yaml: text, place: "x").hosts.first?.share == UInt16(port))
     }
 
-    /// Text that looks like a number is text in quotes.
+    /// Text that looks like a number is text when it is quoted.
     @Test func quotedNumbersAreText() throws {
         let file = try ClusterFile(yaml: "model: '3'\nhosts:\n  - name: localhost", place: "x")
         #expect(file.model == "3")
     }
 
-    /// The advice for an empty file is a file.
+    /// The example in the error about an empty file is itself a valid file.
     @Test func theExampleInTheErrorCanBeRead() throws {
         let error = #expect(throws: InputError.self) { try ClusterFile(yaml: "", place: "x.yaml") }
         let remedy = try #require(error).remedy
@@ -185,7 +185,7 @@ import Testing
         #expect(line.contains(part) && !line.contains("\n"), "\(line)")
     }
 
-    /// Damaged files are read or refused, never a crash.
+    /// Damaged files are read or refused, and never crash the program.
     @Test func survivesDamage() throws {
         let whole = Array(Self.whole.utf8)
         var mutator = Mutator(seed: 4)

@@ -63,13 +63,13 @@ import Testing
         let hot = worker("a") { ($0.host, $0.received) = (report, 2_500_000) }
         let shown = ClusterTop(snapshot([hot]), isLive: true, at: 100).lines[2]
         for text in ["71 °C", "3.0 GiB", "2.5 MB", "0.5 s ago"] { #expect(shown.contains(text)) }
-        // Of a coordinator that has ended, nothing is live.
+        // When the coordinator has ended, nothing is live.
         let ended = ClusterTop(snapshot([hot]), isLive: false, at: 100)
         #expect(ended.lines[0].hasPrefix("no coordinator") && ended.rows[0].rate == nil)
         #expect(ClusterTop(nil, isLive: false, at: 100).lines.count == 1)
     }
 
-    /// Rates are of the last seconds, not of all time.
+    /// Rates cover the last seconds, not all time.
     @Test func ratesAreRecent() {
         var rates = WorkerRates()
         func rate(_ views: Int, at now: Double) -> Double? {

@@ -4,7 +4,7 @@ import Fleet
 import Protocol
 import Testing
 
-/// What `tessera cluster test` makes of what it has measured.
+/// What `tessera cluster test` concludes from its measurements.
 @Suite struct ClusterVerdictTests {
     private func worker(
         _ name: String,
@@ -37,7 +37,7 @@ import Testing
         let nobody = checks([])
         #expect(nobody.map(\.result) == [.failed])
         #expect(nobody.first?.remedy?.contains("tessera cluster invite") == true)
-        // One that was started by hand is in no list.
+        // A worker that was started by hand is on no list.
         let byHand = WorkerStatistics(
             name: "w",
             processor: "A",
@@ -58,11 +58,11 @@ import Testing
     @Test func theOneThatDiffersIsNamed() {
         let bad: [Float] = [1, 2, 3, 4.000_001]
         #expect(faults([worker("a"), worker("b", bad), worker("c")]) == ["b bytes failed"])
-        // Of two, nobody knows which.
+        // With two workers, nobody knows which one is wrong.
         #expect(
             faults([worker("a"), worker("b", bad)]) == ["a bytes failed", "b bytes failed"]
         )
-        // Unlike ones need not have the same bytes, but must be close.
+        // Workers of different kinds need not give the same bytes, but must be close.
         #expect(faults([worker("a"), worker("b", kind: "other", bad)]) == [])
         #expect(
             faults([worker("a"), worker("b"), worker("c", kind: "other", [1, 2, 3, 4.1])])
@@ -96,7 +96,7 @@ import Testing
             )
             #expect(found.allSatisfy { $0.remedy != nil })
         }
-        // The round trip took as long as the clocks differ: nobody can say that they do.
+        // The clock difference is no larger than the round trip, so it proves nothing.
         #expect(
             faults(
                 others + [
@@ -108,7 +108,7 @@ import Testing
             )
                 == ["c speed warning"]
         )
-        // Half as many threads may take twice as long.
+        // A worker with half as many threads may take twice as long.
         #expect(faults(others + [worker("c") { ($0.view, $0.threads) = (1, 1) }]) == [])
         let mute = worker("c") {
             ($0.view, $0.result, $0.failure) = (nil, nil, "its model is damaged")

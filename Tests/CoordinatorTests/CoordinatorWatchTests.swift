@@ -1,9 +1,9 @@
 import Fleet
 import Testing
 
-/// When a relay says that its coordinator is silent, and that it answers.
+/// When a relay reports that its coordinator is silent, and that it answers again.
 @Suite struct CoordinatorWatchTests {
-    /// The first answer is told, later ones only after trouble that was told.
+    /// The first answer is reported, later ones only after trouble that was reported.
     @Test func answersAreToldAfterTrouble() {
         var watch = CoordinatorWatch()
         var told = [watch.heard(), watch.heard()]
@@ -11,7 +11,7 @@ import Testing
         #expect(watch.trouble == "a proxy")
         told += [watch.heard(), watch.heard()]
         #expect(watch.trouble == nil)
-        // Where nobody was told of the trouble, nobody wonders.
+        // If the trouble was not reported, its end is not reported either.
         watch.note(trouble: "a proxy", isTold: false)
         told.append(watch.heard())
         #expect(told == [true, false, true, false, false])
@@ -23,7 +23,7 @@ import Testing
         var found: [Int] = []
         for second in 0..<40 {
             watch.sent(at: .seconds(second))
-            // Workers of a silent coordinator come and go.
+            // Workers come and go while the coordinator is silent.
             guard watch.isFallingSilent(at: .seconds(second), hasWorkers: second % 3 > 0) else {
                 continue
             }
@@ -35,10 +35,10 @@ import Testing
         #expect(isTold)
     }
 
-    /// After all workers have left, the wait for an answer is forgotten. It starts again with the next worker.
+    /// When all workers have left, the wait for an answer is dropped. It starts again with the next worker.
     @Test func nothingIsAwaitedWithoutWorkers() {
         var watch = CoordinatorWatch()
-        // The last word of the last worker.
+        // The last message of the last worker.
         watch.sent(at: .seconds(0))
         var silent: [Int] = []
         for second in 1...60 {

@@ -6,7 +6,7 @@ import Sampling
 import TestSupport
 import Testing
 
-/// Decodes to nothing.
+/// Decodes to zeros.
 private struct Blank: UnitByUnit {
     func result(of unit: WorkUnit, at place: Int) throws -> WorkResult {
         let (height, width) = (unit.input.shape[1], unit.input.shape[2])
@@ -18,7 +18,7 @@ private struct Nowhere: PictureSink {
     mutating func write(_ rows: Tensor) {}
 }
 
-/// What an observer is told of decoding, and what a list of jobs says of it.
+/// What an observer is told about decoding, and what the list of jobs says about it.
 @Suite struct DecodingEventTests {
     private func plan(side: Int) throws -> (RenderPlan, Scheduler) {
         let folder = try #require(Fixtures.networks.first).checkpoint
@@ -38,7 +38,7 @@ private struct Nowhere: PictureSink {
         return (try RenderPlan(settings, model: model, scheduler: scheduler), scheduler)
     }
 
-    /// Decoding is announced before anything is measured for it, and its last pass is, too.
+    /// Decoding is announced before anything is measured for it, and its last pass is announced, too.
     @Test func decodingIsAnnouncedFirst() throws {
         let (plan, scheduler) = try plan(side: 1040)
         let prompt = Embedding(context: Tensor(zeros: [1, 1, 1]))

@@ -7,7 +7,7 @@ private let (x, y) = (HostID("x"), HostID("y"))
 
 private func u(_ number: UInt64) -> UnitID { UnitID(number) }
 
-/// Units that are computed a second time, and sites whose answers were wrong.
+/// Units that are computed a second time, and sites that answered wrongly.
 @Suite struct DispatcherCheckTests {
     private func makeScript(_ workers: [(WorkerID, HostID)]) throws -> DispatcherScript {
         var script = DispatcherScript()
@@ -37,7 +37,7 @@ private func u(_ number: UInt64) -> UnitID { UnitID(number) }
             ]
         )
         #expect(try script.on(.answered(u(2), by: w1)) == [.accept(u(2)), .complete])
-        // Nothing else in the batch.
+        // The batch has nothing else in it.
         #expect(try script.on(.submitted([u(3)], checks: [u(3): [x]])) == [.skip(u(3)), .complete])
     }
 
@@ -53,7 +53,7 @@ private func u(_ number: UInt64) -> UnitID { UnitID(number) }
         #expect(try script.on(.refused(u(1), by: w3, reason: "no")) == [.skip(u(1))])
     }
 
-    /// Even where it is the first that waits and the batch is long.
+    /// Even if the check is first in line and the batch is long.
     @Test func aBarredWorkerNeverGetsACheck() throws {
         var script = try makeScript([(w1, x)])
         try script.on(.joined(w3, site: y))
@@ -68,7 +68,7 @@ private func u(_ number: UInt64) -> UnitID { UnitID(number) }
         for check in 1...3 {
             #expect(!actions.contains(.assign(u(UInt64(check)), to: w1, attempt: 1)))
         }
-        // The other one never asked.
+        // The other worker never asked.
         #expect(actions.contains(.assign(u(40), to: w1, attempt: 1)))
     }
 
@@ -78,7 +78,7 @@ private func u(_ number: UInt64) -> UnitID { UnitID(number) }
         let actions = try script.on(.distrusted(x))
         #expect(actions.contains(.setAside(w1)) && actions.contains(.setAside(w2)))
         #expect(script.state.held(by: w1).isEmpty && script.state.held(by: w2).isEmpty)
-        // An answer that was on its way does not count, and neither does a new connection.
+        // An answer that was already on its way does not count, and a new connection does not help.
         #expect(try script.on(.answered(u(1), by: w1)).isEmpty)
         #expect(try script.on(.joined(WorkerID(4), site: x)) == [.setAside(WorkerID(4))])
         try script.on(.asked(w3, 2))

@@ -30,7 +30,7 @@ private struct Script {
         try base.on(event, after: .seconds(seconds))
     }
 
-    /// A worker that has answered one view in so many seconds, and asks for no more yet.
+    /// A worker that has answered one view in `pace` seconds, and asks for no more yet.
     mutating func join(_ worker: WorkerID, from host: String? = nil, pace: Int) throws {
         try on(.joined(worker, from: host.map { HostID($0) }))
         try on(.submitted([u(next)]))
@@ -39,7 +39,7 @@ private struct Script {
         next += 1
     }
 
-    /// A fleet of which so many leave, each with a unit, and more answer.
+    /// A fleet in which some workers leave while they hold a unit, and others answer.
     mutating func loseSome(_ losses: Int, answers: Int) throws {
         for number in 0..<losses + answers {
             let worker = WorkerID(1000 + number)
@@ -81,12 +81,12 @@ private struct Script {
     }
 
     @Test func aWorkerThatComesBackIsAsFastAsItWas() throws {
-        // The quick one has both units sooner than the slow one has one.
+        // The quick worker finishes both units sooner than the slow one finishes one.
         #expect(try unitsOfASlowWorker(thatWas: "slow") == [])
         #expect(try unitsOfASlowWorker(thatWas: "another") == [u(2)])
     }
 
-    /// - Returns: what it gets of two units, where it was there before or was not
+    /// - Returns: which of two units it gets, depending on whether its host was there before
     private func unitsOfASlowWorker(thatWas host: String) throws -> [UnitID] {
         var script = Script()
         try script.join(w1, from: "quick", pace: 10)
@@ -106,7 +106,7 @@ private struct Script {
         try script.join(w1, pace: 10)
         try script.join(w2, pace: 10)
         for worker in [w1, w2] { try script.on(.asked(worker, 16)) }
-        // It is not quicker than the other: the copy is for the case that this one is lost.
+        // This worker is not faster than the other: its copy is insurance against losing the other.
         let actions = try script.on(.submitted([u(1)]))
         #expect(script.state.held(by: w1) == [u(1)])
         #expect(script.state.held(by: w2) == [u(1)], "\(actions)")
@@ -127,13 +127,13 @@ private struct Script {
         #expect(script.state.held(by: w2) == [])
     }
 
-    /// In a fleet one of whose hundred units is lost with its worker, some unit will be lost three times.
+    /// In a fleet that loses one unit in a hundred along with its worker, some unit will be lost three times.
     @Test func aUnitThatIsLostByChanceDoesNotFail() throws {
         #expect(try losses(beforeFailureWith: 8) == 4)
         #expect(try losses(beforeFailureWith: 0) == 3)
     }
 
-    /// - Returns: by how many workers a unit was lost when it failed
+    /// - Returns: how many workers had lost the unit when it failed
     private func losses(beforeFailureWith others: Int) throws -> Int {
         var script = Script()
         try script.loseSome(others, answers: 600)

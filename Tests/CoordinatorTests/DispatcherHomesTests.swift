@@ -15,7 +15,7 @@ private func assign(_ unit: UInt64, _ worker: WorkerID, _ attempt: Int = 1) -> A
 }
 
 extension DispatcherScript {
-    /// Workers that have evaluated a view each, in a second.
+    /// Workers that have evaluated one view each, in one second.
     fileprivate mutating func join(_ workers: WorkerID..., credit: Int = 2) throws {
         try joinTimed(workers.map { ($0, 1) }, credit: credit)
     }
@@ -33,7 +33,7 @@ extension DispatcherScript {
         )
     }
 
-    /// Workers that have evaluated one view each, in so many seconds.
+    /// Workers that have evaluated one view each, in the given number of seconds.
     fileprivate mutating func joinTimed(_ workers: [(id: WorkerID, seconds: Int)], credit: Int)
         throws
     {
@@ -51,7 +51,7 @@ extension DispatcherScript {
 }
 
 @Suite struct DispatcherHomesTests {
-    /// Tiles go to their homes, and wait for them while another worker has nothing to do. When a home is lost, its tiles go
+    /// Tiles go to their homes, and wait for them even while another worker is idle. When a home is lost, its tiles go
     /// elsewhere.
     @Test func tilesGoToTheirHomes() throws {
         var script = DispatcherScript()
@@ -91,7 +91,7 @@ extension DispatcherScript {
         #expect(actions.count == 12 && first == 9)
     }
 
-    /// The homes that were planned hold although one of the workers is free first.
+    /// Planned homes are kept even if another worker is free first.
     @Test func plannedHomesAreWaitedFor() throws {
         var script = DispatcherScript()
         try script.join(w1, w2)
@@ -120,7 +120,8 @@ extension DispatcherScript {
         )
     }
 
-    /// A home that hangs loses its tile: an idle worker starts over when the home has taken longer than that would.
+    /// A home that hangs loses its tile: an idle worker starts over once the home has taken longer than starting over
+    /// would.
     @Test func aLateHomeIsOvertaken() throws {
         var script = DispatcherScript()
         try script.join(w1, w2)
@@ -139,7 +140,7 @@ extension DispatcherScript {
             for worker in [w1, w2] { try script.on(.heard(worker)) }
             actions = try script.on(.tick, after: .seconds(1))
         }
-        // Starting over costs nine seconds, and it is late after half of that again.
+        // Starting over costs nine seconds, and the home is late after half as much again.
         #expect(
             actions == [assign(3, w2, 2)] && (10...16).contains(waited),
             "\(waited): \(actions)"
@@ -160,7 +161,7 @@ extension DispatcherScript {
         #expect(try script.on(.answered(u(1), by: w2)) == [.accept(u(1)), .complete])
     }
 
-    /// A home that does not keep the tile any more: any worker may start over. That is no failure, even if it happens often.
+    /// If a home no longer keeps the tile, any worker may start over. This is not a failure, even if it happens often.
     @Test func aMissedTileGoesToAnyWorker() throws {
         var script = DispatcherScript()
         try script.join(w1, w2, credit: 8)
@@ -174,11 +175,11 @@ extension DispatcherScript {
             try script.on(.answered(u(round), by: worker))
             try script.on(.asked(w1, 1))
         }
-        // Nobody else's.
+        // Only the worker that was given a unit may report it as missed.
         #expect(try script.on(.missed(u(99), by: w2)) == [.expel(w2, u(99))])
     }
 
-    /// Homes that are gone or never were, in every tile: any worker takes them.
+    /// If homes are gone or never existed, for every tile, any worker takes the tiles.
     @Test func unknownHomesAreNoHomes() throws {
         var script = DispatcherScript()
         try script.join(w1, w2)

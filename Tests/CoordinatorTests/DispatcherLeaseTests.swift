@@ -11,7 +11,7 @@ private func u(_ number: UInt64) -> UnitID { UnitID(number) }
 
 private func units(_ range: ClosedRange<UInt64>) -> [UnitID] { range.map { UnitID($0) } }
 
-/// Workers whose paces are known, and a clock in milliseconds.
+/// Workers with known paces, and a clock in milliseconds.
 private struct Script {
     var state: DispatcherState
     var time: Duration = .zero
@@ -35,10 +35,10 @@ private struct Script {
         return actions
     }
 
-    /// A worker with credit, which has answered one unit in so many milliseconds.
+    /// A worker with credit that has answered one unit in `pace` milliseconds.
     mutating func join(_ worker: WorkerID, pace: Int, credit: Int = 2) throws {
         try on(.joined(worker))
-        // Alone with credit, so that the unit goes to it.
+        // It is the only worker with credit, so the unit goes to it.
         try on(.submitted([u(next)]))
         try on(.asked(worker, 1))
         try on(.answered(u(next), by: worker), after: pace)
@@ -67,7 +67,7 @@ private struct Script {
         #expect(try script.on(.tick) == [])
         #expect(try script.on(.tick, after: 20) == [.doubt(w1), .assign(u(1), to: w2, attempt: 2)])
         #expect(script.state.activeWorkers == [w2])
-        // Its late answer is as good as any.
+        // Its late answer is as good as any other.
         #expect(
             try script.on(.answered(u(1), by: w1)) == [
                 .accept(u(1)), .abandon(u(1), at: w2), .complete,
@@ -96,7 +96,7 @@ private struct Script {
         for time in 1...3 {
             // It drops what it was given, and asks for more.
             #expect(try script.on(.asked(w1, 1)) == [.assign(u(1), to: w1, attempt: time)])
-            // It is at least as slow as it was found to be, and its lease grows.
+            // It is at least as slow as observed so far, so its lease grows.
             let actions = try script.on(.tick, after: [1001, 4100, 16_500][time - 1])
             #expect(actions == [.doubt(w1)] + (time == 3 ? [.setAside(w1)] : []))
         }
@@ -104,7 +104,7 @@ private struct Script {
         #expect(try script.on(.tick, after: 5000) == [.abandon(u(1), at: w1), .noWorkersLeft])
     }
 
-    /// A worker that is merely slow on one machine of many is not a death of its unit.
+    /// A worker that is merely slow does not count as a death of its unit.
     @Test func leasesThatEndAreNotBlamedOnTheUnit() throws {
         var script = Script { $0.firstLease = .seconds(1) }
         for number in 1...5 { try script.on(.joined(WorkerID(number))) }
@@ -141,7 +141,7 @@ private struct Script {
         }
         #expect(script.state.held(by: w3) == [u(12)])
         #expect(try script.on(.answered(u(12), by: w3), after: 60) == [.accept(u(12))])
-        // Both would take far longer than starting over; w1 the longest.
+        // Both would take far longer than starting over, and w1 the longest.
         #expect(try script.on(.asked(w3, 1)) == [.assign(u(3), to: w3, attempt: 2)])
         #expect(
             try script.on(.answered(u(3), by: w3), after: 60) == [
@@ -150,7 +150,7 @@ private struct Script {
         )
         #expect(try script.on(.answered(u(3), by: w1)) == [])
         #expect(try script.on(.asked(w3, 1)) == [.assign(u(2), to: w3, attempt: 2)])
-        // The first answer wins, whichever worker it is from.
+        // The first answer wins, whichever worker sends it.
         #expect(
             try script.on(.answered(u(2), by: w2)) == [
                 .accept(u(2)), .abandon(u(2), at: w3), .complete,
@@ -167,14 +167,14 @@ private struct Script {
         try script.on(.answered(u(1), by: w1), after: 60)
         #expect(try script.on(.asked(w1, 1)) == [])
         #expect(try script.on(.tick, after: 50) == [])
-        // …until the other is late.
+        // …until the other worker is late.
         #expect(try script.on(.tick, after: 60) == [.assign(u(2), to: w1, attempt: 2)])
         #expect(
             try script.on(.answered(u(2), by: w1), after: 60) == [
                 .accept(u(2)), .doubt(w2), .abandon(u(2), at: w2), .complete,
             ]
         )
-        // In doubt it gets nothing until it shows that it is at work.
+        // While in doubt, it gets nothing until it shows that it is working.
         try script.on(.asked(w1, 1))
         try script.on(.submitted(units(3...6)))
         #expect(script.state.held(by: w1) == [u(3), u(4)])
@@ -188,7 +188,7 @@ private struct Script {
         try script.join(w1, pace: 1000)
         try script.join(w2, pace: 100)
         try script.open()
-        // w2 needs 900 ms for all of them.
+        // w2 needs 900 ms for all nine.
         try script.on(.submitted(units(1...9)))
         #expect(script.state.held(by: w1) == [])
         for unit in 1...9 {
@@ -197,7 +197,7 @@ private struct Script {
             try script.on(.asked(w2, 1))
             #expect(script.state.held(by: w1) == [])
         }
-        // Of thirty it gets two: it would be through with them before the others.
+        // Of thirty it gets two, since it will finish them before the other worker finishes the rest.
         try script.on(.submitted(units(11...40)))
         #expect(script.state.held(by: w1).count == 2)
     }
@@ -208,7 +208,7 @@ private struct Script {
         try script.on(.asked(w1, 32))
         try script.on(.submitted(units(1...40)))
         #expect(script.state.held(by: w1).count == 1)
-        // It computed for 10 ms of 40: 30 ms were under way. 1 + ⌈1.25 · 30 / 10⌉ units hide that.
+        // It computed for 10 of 40 ms, so 30 ms were spent in transit. 1 + ⌈1.25 · 30 / 10⌉ units hide that.
         try script.on(.answered(u(1), by: w1, spent: .milliseconds(10)), after: 40)
         #expect(script.state.held(by: w1).count == 5)
     }
@@ -231,7 +231,7 @@ private struct Script {
         #expect(try script.on(.tick, after: 401) == [.abandon(u(2), at: w1), .doubt(w1)])
         #expect(try script.on(.asked(w1, 1)) == [])
         #expect(script.state.activeWorkers == [])
-        // In the end it gets another chance.
+        // Eventually it gets another chance.
         #expect(
             try script.on(.tick, after: 20_001) == [.assign(u(1), to: w1, attempt: 2)]
         )

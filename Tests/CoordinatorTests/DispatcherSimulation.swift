@@ -5,11 +5,11 @@ import Testing
 
 /// A cluster of simulated workers with every fault that a real one may have, driven at random.
 ///
-/// Messages from a worker arrive in order, but late; workers die, hang, fall silent, leave, answer
-/// twice, answer nonsense, join again; the clock jumps. Some only send heartbeats, some answer units that they were not
-/// given, some die of every unit and come back.
+/// Messages from a worker arrive in order, but late; workers die, hang, fall silent, leave, answer twice, answer
+/// nonsense, and join again; the clock jumps. Some only send heartbeats, some answer units that they were not given,
+/// some die on every unit and come back.
 struct DispatcherSimulation {
-    /// What a worker is like.
+    /// How a worker behaves.
     enum Manner: CaseIterable {
         case honest
         /// Sends heartbeats and asks for units, but never answers.
@@ -28,16 +28,16 @@ struct DispatcherSimulation {
         /// All units that it was ever given.
         var given: [UnitID] = []
         var queue: [UnitID] = []
-        /// Messages under way to the coordinator, with the time of their arrival.
+        /// Messages on their way to the coordinator, with their arrival times.
         var mail: [(at: Duration, event: DispatcherState.Event)] = []
-        /// When the current unit is done.
+        /// When the current unit will be done.
         var doneAt: Duration?
         var speed: Duration
         var isAlive = true
         var isSilent = false
         /// It sends heartbeats, but no longer computes.
         var isStuck = false
-        /// Whether it can end a unit in the middle.
+        /// Whether it can cancel a unit that it is computing.
         var heedsCancel = true
         var badShare: Double
         var lastBeat: Duration = .zero
@@ -46,33 +46,33 @@ struct DispatcherSimulation {
     var random: SplitMix
     var state: DispatcherState
     var now: Duration = .zero
-    /// The dispatcher's clock: it jumps now and then.
+    /// Offset of the dispatcher's clock, which jumps now and then.
     var clockOffset: Duration = .zero
     var workers: [WorkerID: Imagined] = [:]
     var nextWorker = 1
     var nextUnit: UInt64 = 1
     var accepted: [UnitID: Int] = [:]
-    /// Whose answer was accepted.
+    /// The worker whose answer was accepted, by unit.
     var answerers: [UnitID: WorkerID] = [:]
-    /// Who was ever given a unit.
+    /// The workers that were ever given a unit.
     var given: [UnitID: Set<WorkerID>] = [:]
-    /// Whether units have homes, which may not keep them.
+    /// Whether units have homes, which may no longer keep them.
     var missable = false
-    /// Whether more units come while a batch is open.
+    /// Whether more units arrive while a batch is open.
     var grows = false
     var rank = 0
     /// Units of the open batch.
     var open: [UnitID] = []
-    /// Returns of hosts to come.
+    /// Hosts that will come back, and when.
     var returns: [(at: Duration, host: HostID, manner: Manner)] = []
     var nextHost = 1
-    /// Numbers of workers that joined and that were expelled, by behaviour.
+    /// Number of workers that joined, by behaviour.
     var joined: [Manner: Int] = [:]
     var expelled = 0
     var outcome: DispatcherState.Action?
     /// Whether faults still happen.
     var isStormy = true
-    /// Units that spoil every answer, whichever worker computes them.
+    /// Units whose answers are always bad, whichever worker computes them.
     var cursed: Set<UnitID> = []
 
     init(seed: UInt64) {
@@ -85,7 +85,7 @@ struct DispatcherSimulation {
         policy.firstLease = .milliseconds(800)
         policy.minDelay = .milliseconds(20)
         policy.depths = 1...4
-        // Faults here are far more frequent than in any cluster.
+        // Faults are far more frequent here than in any real cluster.
         policy.maxFailures = 40
         policy.strikes = 10
         state = DispatcherState(policy: policy)
@@ -117,7 +117,7 @@ struct DispatcherSimulation {
             badShare: manner == .spoiler ? 1 : !reliable && chance(0.2) ? 0.5 : 0,
             lastBeat: now
         )
-        // Some are behind one of two relays.
+        // Some workers are behind one of two relays.
         let relay = chance(0.3) ? HostID("relay \(id.rawValue % 2)") : nil
         try feed(.joined(id, from: host, site: relay, behindRelay: relay != nil))
         post(.asked(id, Int.random(in: 1...8, using: &random)), from: id)
@@ -150,7 +150,7 @@ struct DispatcherSimulation {
                 break
             }
             if place == 0, worker.doneAt != nil {
-                // The current one is computed to its end, or cancelled.
+                // The current unit is computed to its end, or cancelled.
                 guard worker.heedsCancel, !worker.isStuck else { break }
                 workers[id]?.doneAt = nil
             }
@@ -178,7 +178,7 @@ struct DispatcherSimulation {
             comeBack(id)
             workers[id] = nil
         case .setAside(let id):
-            // It hangs up and tries again.
+            // It disconnects and tries again.
             guard workers[id]?.manner == .spoiler else { break }
             comeBack(id)
             post(.lost(id, .vanished), from: id)
@@ -205,13 +205,13 @@ struct DispatcherSimulation {
         }
     }
 
-    /// Lets a host return soon with another connection.
+    /// Lets a host return soon, with another connection.
     mutating func comeBack(_ id: WorkerID) {
         guard let worker = workers[id], worker.isAlive else { return }
         returns.append((now + .milliseconds(30), worker.host, worker.manner))
     }
 
-    /// A few milliseconds pass.
+    /// Lets a few milliseconds pass.
     mutating func step() throws {
         now += .milliseconds(Int.random(in: 1...10, using: &random))
         if isStormy { try storm() }
@@ -266,7 +266,7 @@ struct DispatcherSimulation {
         } else if cursed.contains(unit) || chance(worker.badShare) {
             post(.refused(unit, by: id, reason: "NaN"), from: id)
         } else {
-            // Some workers say how long they took, and not all tell the truth.
+            // Some workers report how long they took, and not all of them truthfully.
             let spent: Duration? =
                 chance(0.3) ? nil : chance(0.05) ? .seconds(1_000_000) : worker.speed
             post(.answered(unit, by: id, spent: spent), from: id)
@@ -282,7 +282,7 @@ struct DispatcherSimulation {
         }
         guard let id = workers.keys.sorted().randomElement(using: &random) else { return }
         if chance(0.01) {
-            // Killed: what it had sent may still arrive, or not; then the connection ends.
+            // Killed: messages already sent may still arrive, or not; then the connection ends.
             if chance(0.5) { workers[id]?.mail = [] }
             workers[id]?.isAlive = false
             post(.lost(id, .vanished), from: id)
@@ -296,14 +296,14 @@ struct DispatcherSimulation {
             post(.lost(id, .left), from: id)
             workers[id]?.isAlive = false
         }
-        // The answer of somebody who no longer has the unit, or never had it.
+        // An answer from a worker that no longer has the unit, or never had it.
         if chance(0.02), nextUnit > 1 {
             let unit = UnitID(UInt64.random(in: 1..<nextUnit, using: &random))
             if accepted[unit] != nil { try feed(.answered(unit, by: id)) }
         }
     }
 
-    /// The workers that answered the last units, others that are gone, and some that never were.
+    /// The workers that answered the last units, others that are gone, and some that never existed.
     mutating func homes(of units: [UnitID]) -> [DispatcherState.Home] {
         let areSticky = chance(0.5)
         return units.map { unit in
@@ -320,7 +320,7 @@ struct DispatcherSimulation {
 
     /// Submits a batch and steps until it ends.
     ///
-    /// - Returns: its units, with those that came later
+    /// - Returns: its units, including those that were added later
     mutating func run(_ count: Int, stormFor steps: Int, cursed: Bool = false) throws -> [UnitID] {
         let units = (0..<UInt64(count)).map { UnitID(nextUnit + $0) }
         nextUnit += UInt64(count)

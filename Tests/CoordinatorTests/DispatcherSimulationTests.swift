@@ -4,8 +4,8 @@ import TestSupport
 import Testing
 
 @Suite struct DispatcherSimulationTests {
-    /// 2,000 clusters, three batches each: every unit is accepted exactly once, and from a worker that was given
-    /// it (`perform` checks that), and batches end, whoever takes part.
+    /// 2,000 clusters, three batches each: every unit is accepted exactly once, from a worker that was given it
+    /// (`perform` checks this), and batches end, whoever takes part.
     @Test func everyUnitIsAcceptedExactlyOnce() throws {
         var (completed, expelled) = (0, 0)
         var joined: [DispatcherSimulation.Manner: Int] = [:]
@@ -42,7 +42,7 @@ import Testing
             expelled += simulation.expelled
         }
         #expect(completed > 5500, "only \(completed) of 6,000 batches were completed")
-        // All kinds of workers took part.
+        // Workers of every kind took part.
         #expect(
             DispatcherSimulation.Manner.allCases.allSatisfy { joined[$0, default: 0] > 500 },
             "\(joined)"
@@ -56,7 +56,7 @@ import Testing
             for _ in 0..<6 { try simulation.join(reliable: true) }
             let units = try simulation.run(20, stormFor: 0, cursed: true)
             guard case .failed(let unit, _) = simulation.outcome else {
-                // With every worker set aside for it, no worker is left: that ends the batch too.
+                // If every worker is set aside because of it, no worker is left, which ends the batch, too.
                 #expect(simulation.outcome == .noWorkersLeft)
                 continue
             }
@@ -78,7 +78,7 @@ import Testing
     @Test func aThousandWorkersAreDispatchedInLittleTime() throws {
         var random = SplitMix(7)
         var state = DispatcherState()
-        // In the order of time; ties in the order of workers.
+        // Ordered by time, and ties by worker.
         var speeds: [Double] = []
         for id in 0..<1000 {
             speeds.append(Double.random(in: 1...6, using: &random))

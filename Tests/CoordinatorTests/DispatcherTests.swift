@@ -13,7 +13,7 @@ private func u(_ number: UInt64) -> UnitID { UnitID(number) }
 private func units(_ count: UInt64) -> [UnitID] { (1...count).map { UnitID($0) } }
 
 extension DispatcherScript {
-    /// Workers with credit, two unless said otherwise.
+    /// Workers with credit, two units by default.
     fileprivate mutating func join(_ workers: WorkerID..., credit: Int = 2) throws {
         for worker in workers {
             try on(.joined(worker))
@@ -45,7 +45,8 @@ extension DispatcherScript {
         #expect(try script.on(.answered(u(2), by: w1)) == [.accept(u(2)), .complete])
     }
 
-    /// A worker that computes four at once holds eight; its lease is for four, and its pace a quarter of their time.
+    /// A worker that computes four units at once holds eight; its lease is for four, and its pace is a quarter of their
+    /// time.
     @Test func aWorkerMayComputeSeveralUnitsTogether() throws {
         var script = DispatcherScript()
         func wait(_ seconds: Int) throws {
@@ -59,7 +60,7 @@ extension DispatcherScript {
         try script.on(.submitted(Array(units(17).dropFirst())))
         try script.on(.asked(w1, 1))
         #expect(script.state.held(by: w1).count == 8)
-        // Four times the usual time for one has passed, and it is not late with four.
+        // Four times the usual time for one unit has passed, which is not late for four units.
         try wait(17)
         #expect(try script.on(.tick) == [])
         for unit: UInt64 in 2...5 {
@@ -71,7 +72,7 @@ extension DispatcherScript {
             try script.on(.asked(w1, 1))
         }
         #expect(script.state.held(by: w1).count == 8)
-        // It is alive, but its batch takes four times as long as usual: everything goes back.
+        // It is alive, but its batch takes four times as long as usual, so everything goes back.
         var doubted = false
         for _ in 0..<80 where !doubted {
             try wait(1)
@@ -133,7 +134,7 @@ extension DispatcherScript {
         try script.on(.heard(w2), after: .seconds(1))
         #expect(try script.on(.tick) == [.evict(w1)])
         try script.on(.asked(w2, 1))
-        // Its late answer counts for nothing.
+        // Its late answer is ignored.
         #expect(try script.on(.answered(u(1), by: w1)) == [])
     }
 
@@ -151,7 +152,7 @@ extension DispatcherScript {
         try script.join(w1)
         try script.on(.submitted(units(2)))
         try script.join(w2)  // takes u2 off w1's queue
-        // w1 had begun it after all, and is first.
+        // w1 had begun it after all, and answers first.
         #expect(
             try script.on(.answered(u(2), by: w1)) == [.accept(u(2)), .abandon(u(2), at: w2)]
         )
@@ -170,7 +171,7 @@ extension DispatcherScript {
                 .assign(u(1), to: w2, attempt: 2)
             ]
         )
-        // Even if the one that failed asks first.
+        // When every worker has failed it, even one of them may try again.
         try script.on(.refused(u(1), by: w2, reason: "NaN"))
         #expect(try script.on(.asked(w1, 1)) == [.assign(u(1), to: w1, attempt: 3)])
     }
@@ -185,13 +186,13 @@ extension DispatcherScript {
         #expect(try script.on(.asked(w2, 1)) == [.assign(u(1), to: w2, attempt: 2)])
     }
 
-    /// A step ends with its last unit: one that was lost waits for a worker that is fast, though a slow one is idle.
+    /// A step ends with its last unit, so a lost unit waits for a fast worker even if a slow one is idle.
     @Test(arguments: [true, false])
     func aFailedUnitWaitsForAFasterWorker(isFastOneStuck: Bool) throws {
         var script = DispatcherScript()
         try script.join(w1, w2, w3, credit: 1)
         try script.on(.submitted(units(3)))
-        // w2 takes 10 s for what takes the others one.
+        // w2 takes 10 s for what the others do in 1 s.
         try script.on(.answered(u(1), by: w1), after: .seconds(1))
         try script.on(.answered(u(3), by: w3))
         try script.on(.answered(u(2), by: w2), after: .seconds(9))
@@ -204,7 +205,7 @@ extension DispatcherScript {
             try script.on(.refused(u(5), by: w3, reason: "NaN"), after: .milliseconds(500)) == []
         )
         if isFastOneStuck {
-            // It is late, and nobody knows when it will be done.
+            // The fast worker is late, and nobody knows when it will be done.
             let actions = try script.on(.tick, after: .milliseconds(1500))
             #expect(actions.contains(.assign(u(5), to: w2, attempt: 2)))
         } else {
@@ -213,7 +214,7 @@ extension DispatcherScript {
         }
     }
 
-    /// A worker that is too slow for the few units that are needed first takes what can wait.
+    /// A worker that is too slow for the few urgent units takes what can wait.
     @Test func slowWorkersGetWhatIsNeededLater() throws {
         var script = DispatcherScript()
         try script.join(w1, w2, credit: 1)
@@ -224,7 +225,7 @@ extension DispatcherScript {
         #expect(try script.on(.submitted([u(3)])) == [.assign(u(3), to: w1, attempt: 1)])
         try script.on(.added([u(4)], rank: 1))
         try script.on(.added((5...20).map { u($0) }, rank: 2))
-        // w1 will have finished u4 before w2 has, and not all the others.
+        // w1 will have finished u4 before w2 could, but not all the others.
         #expect(try script.on(.asked(w2, 1)) == [.assign(u(5), to: w2, attempt: 1)])
         try script.on(.answered(u(3), by: w1), after: .seconds(1))
         #expect(try script.on(.asked(w1, 1)) == [.assign(u(4), to: w1, attempt: 1)])
@@ -237,13 +238,13 @@ extension DispatcherScript {
         #expect(try script.on(.added([u(9)], rank: 3)) == [.assign(u(9), to: w1, attempt: 1)])
         #expect(try script.on(.answered(u(1), by: w1)) == [.accept(u(1))])
         #expect(try script.on(.answered(u(9), by: w1)) == [.accept(u(9)), .complete])
-        // Nobody waits for those of a batch that has ended.
+        // Units added to a batch that has ended are ignored.
         try script.on(.asked(w1, 2))
         #expect(try script.on(.added([u(10)], rank: 3)) == [])
         #expect(!script.state.isBusy)
     }
 
-    /// Units that nobody needs soon are dropped where nobody has begun them.
+    /// Units that nobody needs soon are dropped unless a worker has begun them.
     @Test func withdrawnUnitsAreDroppedUnlessBegun() throws {
         var script = DispatcherScript()
         try script.join(w1, credit: 2)
@@ -254,7 +255,7 @@ extension DispatcherScript {
         #expect(try script.on(.withdrawn([u(5), u(6), u(7)])) == [.drop(u(6))])
         #expect(try script.on(.answered(u(1), by: w1)) == [.accept(u(1))])
         #expect(try script.on(.answered(u(5), by: w1)) == [.accept(u(5)), .complete])
-        // Where nothing else is left, the batch is complete.
+        // If nothing else is left, the batch is complete.
         try script.on(.asked(w1, 1))
         try script.on(.submitted([u(8)]))
         try script.on(.added([u(9)], rank: 1))
@@ -262,7 +263,7 @@ extension DispatcherScript {
         #expect(try script.on(.withdrawn([u(9)])) == [.drop(u(9)), .complete])
     }
 
-    /// A long series of steps is one batch, which holds what is open and no more.
+    /// A long series of steps is one batch, which holds only its open units.
     @Test func unitsOfEarlierStepsAreForgotten() throws {
         var script = DispatcherScript { $0.depths = 1...1 }
         try script.join(w1, w2, credit: 1)

@@ -14,7 +14,7 @@ private func u(_ number: UInt64) -> UnitID { UnitID(number) }
 
 private func units(_ range: ClosedRange<UInt64>) -> [UnitID] { range.map { UnitID($0) } }
 
-/// A dispatcher that checks its promises after every event.
+/// A dispatcher that checks its invariants after every event.
 private struct Script {
     var state: DispatcherState
     var time: Duration = .zero
@@ -36,7 +36,7 @@ private struct Script {
         return actions
     }
 
-    /// A worker with credit that has answered nothing.
+    /// A worker with credit that has answered nothing yet.
     @discardableResult
     mutating func join(
         _ worker: WorkerID,
@@ -46,7 +46,7 @@ private struct Script {
         try on(.joined(worker, from: host)) + on(.asked(worker, credit))
     }
 
-    /// A worker that has answered one view in a second, and may have no more yet. Nobody has credit.
+    /// A worker that has answered one view in a second, and asks for no more yet. No other worker may have credit.
     mutating func joinProven(_ worker: WorkerID, from host: HostID? = nil) throws {
         try on(.joined(worker, from: host))
         try on(.submitted([u(next)]))
@@ -64,7 +64,7 @@ private struct Script {
         try script.join(w1)
         try script.on(.joined(w2))
         try script.on(.submitted(units(1...3)))
-        // It has joined, asks for nothing and answers everything.
+        // It has joined, but answers units without asking for any.
         #expect(try script.on(.answered(u(2), by: w2)) == [.expel(w2, u(2))])
         #expect(script.state.activeWorkers == [w1])
         #expect(try script.on(.answered(u(3), by: w2)) == [])
@@ -77,7 +77,7 @@ private struct Script {
         try script.join(w2)
         try script.on(.submitted(units(1...2)))
         #expect(script.state.held(by: w2) == [u(2)])
-        // What the liar held waits again, and the liar's answer is not accepted.
+        // The liar's unit waits again, and the liar's answer is not accepted.
         #expect(try script.on(.answered(u(1), by: w2)) == [.expel(w2, u(1))])
         try script.on(.answered(u(1), by: w1))
         #expect(script.state.held(by: w1) == [u(2)])
@@ -99,11 +99,11 @@ private struct Script {
         try script.join(w1)
         try script.on(.submitted([u(1)]))
         try script.on(.cancelled)
-        // It was under way.
+        // It was already on its way.
         #expect(try script.on(.answered(u(1), by: w1)) == [])
         #expect(try script.on(.answered(u(1), by: w1)) == [])
         #expect(try script.on(.refused(u(1), by: w1, reason: "late")) == [])
-        // Of a unit that was never anybody's it is one.
+        // An answer to a unit that nobody was ever given is a fault.
         #expect(try script.on(.answered(u(2), by: w1)) == [.expel(w1, u(2))])
     }
 
@@ -155,7 +155,7 @@ private struct Script {
                 .accept(u(4)), .assign(u(2), to: w1, attempt: 2),
             ]
         )
-        // Nobody waits for the end of a lease.
+        // Nobody waits for a lease to end.
         try script.on(.answered(u(2), by: w1), after: .seconds(1))
         #expect(script.state.held(by: w1) == [u(3)])
         let last = try script.on(.answered(u(3), by: w1), after: .seconds(1))
@@ -166,7 +166,7 @@ private struct Script {
     func theOnlyUnitGoesToTheProvenWorker(kind: DispatcherState.Kind) throws {
         var script = Script()
         for worker in [w1, w2, w3] { try script.on(.joined(worker)) }
-        // Proven by views alone.
+        // Proven only by views.
         try script.joinProven(w4)
         for worker in [w1, w2, w3, w4] { try script.on(.asked(worker, 8)) }
         #expect(
@@ -174,7 +174,7 @@ private struct Script {
         )
     }
 
-    /// Eight mute workers have joined first, and none is proven: the ninth gets a copy all the same.
+    /// Eight mute workers joined first and no worker is proven; the ninth still gets a copy.
     @Test func whereNobodyIsProvenMoreAreAskedAsTimePasses() throws {
         var script = Script()
         for number in 1...9 { try script.join(WorkerID(number)) }
@@ -197,13 +197,13 @@ private struct Script {
         try script.on(.submitted(units(1...2)))
         #expect(script.state.held(by: w2) == [u(2)])
         try script.on(.answered(u(1), by: w1), after: .seconds(1))
-        // Four times the second that the other one needs.
+        // Four times the second that the other worker needs.
         #expect(try script.on(.tick, after: .milliseconds(2900)) == [])
         #expect(try script.on(.tick, after: .milliseconds(200)) == [.doubt(w2)])
     }
 
-    /// The bar: a render with eight mute workers that joined first takes at most twice as long. Steps of 13
-    /// views, as at twice the native size, and the first batch is a single one.
+    /// The requirement: a render with eight mute workers that joined first takes at most twice as long. Steps have 13
+    /// views, as at twice the native size; the first batch may be a single view.
     @Test(arguments: [1, 13])
     func eightSilentWorkersAtMostDoubleARender(first: Int) {
         func time(mute: Int) -> Double {
@@ -220,13 +220,13 @@ private struct Script {
     }
 }
 
-/// Hosts that fail, again and again.
+/// Hosts that fail again and again.
 @Suite struct SickHostTests {
     @Test func aWorkerThatCrashesAndReturnsKillsNoUnit() throws {
         var script = Script()
         try script.join(w4, from: hostB, credit: 1)
         try script.on(.submitted(units(1...2)))
-        // w4 has the first unit, and is slow with it; u2 crashes the other one.
+        // w4 has the first unit and is slow with it; u2 crashes the other worker.
         for number in 10...12 {
             let worker = WorkerID(number)
             let actions = try script.join(worker, from: hostA, credit: 1)
@@ -250,7 +250,7 @@ private struct Script {
             #expect(actions == (rest.map { [.pause(worker, for: .seconds($0))] } ?? []))
             try script.on(.submitted(units(first...(first + 1))))
             if let rest {
-                // Meanwhile it gets nothing.
+                // During its pause it gets nothing.
                 #expect(script.state.held(by: worker) == [])
                 #expect(script.state.activeWorkers == [w4])
                 try script.on(.heard(worker), after: .seconds(rest))
@@ -261,7 +261,7 @@ private struct Script {
             try script.on(.cancelled)
             try script.on(.asked(w4, 1))
         }
-        // Another host does not rest.
+        // Another host is not paused.
         #expect(try script.join(w1, from: hostC) == [])
     }
 
@@ -280,7 +280,7 @@ private struct Script {
         var script = Script()
         try script.joinProven(w4, from: hostB)
         for worker in [w1, w2, w3] { try script.join(worker, from: hostA, credit: 1) }
-        // w4 has not asked for long, and nobody waits for it.
+        // w4 has not asked for a long time, so nobody waits for it.
         try script.on(.tick, after: .seconds(21))
         try script.on(.submitted([u(1)]))
         for worker in [w1, w2, w3] {
@@ -299,7 +299,7 @@ private struct Script {
         for worker in [w1, w2] { try script.join(worker, credit: 1) }
         try script.on(.submitted(units(1...2)))
         #expect(script.state.held(by: w4) == [u(1)] && script.state.held(by: w1) == [u(2)])
-        // w2 is idle, but nobody knows it.
+        // w2 is idle, but has no record.
         #expect(try script.on(.refused(u(2), by: w1, reason: "no")) == [])
         try script.on(.answered(u(1), by: w4), after: .seconds(1))
         #expect(try script.on(.asked(w4, 1)) == [.assign(u(2), to: w4, attempt: 2)])
@@ -321,7 +321,7 @@ private struct Script {
         #expect(last == [.failed(u(1), failures)])
     }
 
-    /// What ends every worker must not end a fleet of thousands.
+    /// A unit that kills every worker must not kill a fleet of thousands.
     @Test func eightUnknownHostsThatFailAUnitEndTheJob() throws {
         var script = Script()
         for number in 1...100 { try script.join(WorkerID(number)) }
@@ -334,7 +334,7 @@ private struct Script {
         }
     }
 
-    /// Many hosts without a record say no before an honest worker has joined: anybody can make up names.
+    /// Many hosts without a record refuse a unit before an honest worker has joined: anyone can make up names.
     @Test(arguments: [3, 9]) func aUnitThatUnknownHostsRefusedWaitsForOthers(count: Int) throws {
         var script = Script { $0.grace = .seconds(60) }
         let strangers = (1...count).map { WorkerID($0) }
@@ -350,7 +350,7 @@ private struct Script {
         #expect(try script.on(.answered(u(1), by: honest)).contains(.complete))
     }
 
-    /// A healthy worker that shares its key with a crash-looper rests with it, but not where nobody else is left.
+    /// A healthy worker that shares its key with a crash-looper is paused with it, but not if nobody else is left.
     @Test func aRestEndsWhereNobodyElseIsLeft() throws {
         var script = Script {
             $0.grace = .seconds(60)
@@ -380,7 +380,7 @@ private struct Script {
         #expect(!script.state.isBusy)
     }
 
-    /// Three connections of one host say no before anybody else has joined.
+    /// Three connections from one host refuse a unit before any other host has joined.
     @Test func aUnitThatOneHostFailedWaitsForOthers() throws {
         var script = Script { $0.grace = .seconds(60) }
         for worker in [w1, w2, w3] { try script.join(worker, from: hostA, credit: 1) }
@@ -420,8 +420,8 @@ private struct Script {
         }
     }
 
-    /// Where the only worker is set aside and no other may join, the batch does not wait for the long grace of workers
-    /// that load their weights.
+    /// If the only worker is set aside and no other may join, the batch does not wait for the long grace period of
+    /// workers that load their weights.
     @Test func whereAllAreSetAsideTheBatchEndsSoon() throws {
         var script = Script {
             $0.mayOthersJoin = false

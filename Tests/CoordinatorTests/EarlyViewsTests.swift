@@ -4,7 +4,7 @@ import Sampling
 import TestSupport
 import Testing
 
-/// Views of the next step that are cut before a step ends.
+/// Views of the next step that are cut before the current step ends.
 @Suite struct EarlyViewsTests {
     private static let model = ModelGeometry(
         nativeLatentSide: 8,
@@ -43,7 +43,7 @@ import Testing
 
     /// Renders all steps, with the predictions of each in a random order.
     ///
-    /// - Returns: for each step but the last of windows, how many views of the next were cut early, and how many windows that has
+    /// - Returns: for each step after phase 1, how many views of the next step were cut early; -1 if none can be
     private func run(
         _ sampler: Sampler,
         mask: Bool = false,
@@ -101,7 +101,7 @@ import Testing
         return found
     }
 
-    /// All windows of the next step are cut from the predictions of a step, with the bits that they have in the next step.
+    /// Expects all windows of the next step to be cut from a step's predictions, bit for bit as in the next step.
     private func expectAll(_ sampler: Sampler, mask: Bool = false) throws {
         for step in try run(sampler, mask: mask) {
             let phase = sampler.plan.phases[step.phase]
@@ -155,7 +155,7 @@ import Testing
         try expectAll(try sampler(.eulerAncestral), mask: true)
     }
 
-    /// A window is cut with the last prediction that it needs.
+    /// A window is cut as soon as its last prediction is there.
     @Test func nothingIsCutBeforeWhatItNeeds() throws {
         let sampler = try sampler()
         var noise = SeededNoise(seed: 5, kind: .philox)
@@ -179,7 +179,7 @@ import Testing
                     try early.predicted(index, predict(work.views[index], index)).map(\.index)
                 )
             }
-            // Without a lattice nothing; without a window what does not touch it.
+            // With a lattice missing, nothing is cut; with a window missing, only what does not touch it.
             if missing >= work.windows.count { #expect(cut.isEmpty) }
             let rest = try early.predicted(missing, predict(work.views[missing], missing)).map(
                 \.index

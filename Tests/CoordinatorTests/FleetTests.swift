@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 @Suite struct FleetTests {
-    /// 1 Gbit/s and 20 ms of round trip, half of it each way.
+    /// 1 Gbit/s and a round trip of 20 ms, half of it each way.
     private func far(pace: Double, credit: Int = 16) -> Fleet.Member {
         var member = Fleet.Member(pace: pace)
         member.latency = 0.010
@@ -14,18 +14,18 @@ import Testing
         return member
     }
 
-    /// The views of SDXL and of the default model, from 5 ms to 5 s.
+    /// Views of SDXL and of the default model, which take from 5 ms to 5 s.
     @Test(arguments: [0.005, 0.012, 0.05, 0.5, 5])
     func nobodyWaitsForAViewOverALongLink(pace: Double) {
         var fleet = Fleet((0..<4).map { _ in far(pace: pace) }, bytes: 65_536)
-        // Speeds and trips are not known yet.
+        // Speeds and round trips are not known yet.
         _ = fleet.run(40)
         let result = fleet.run(400)
         #expect(result.accepted == 400)
         #expect(result.waited < 0.01 * result.busy, "\(result)")
     }
 
-    /// With one unit at a time the same workers wait: the test above can fail.
+    /// With one unit at a time, the same workers wait, so the test above can fail.
     @Test func withoutPrefetchWorkersWait() {
         var policy = DispatcherState.Policy()
         policy.depths = 1...1
@@ -36,7 +36,7 @@ import Testing
         #expect(result.waited > result.busy, "\(result)")
     }
 
-    /// One worker in two hundred times slower than the others costs a step no more than one view.
+    /// One worker that is up to two hundred times slower than the others costs a step at most one view.
     @Test(arguments: [3.0, 10, 200])
     func aSlowWorkerHoldsUpNoStep(factor: Double) {
         let members =
@@ -48,7 +48,7 @@ import Testing
         for count in [1, 7, 8, 15, 60, 200] {
             let result = fleet.run(count)
             let ideal = idealTime(count, paces: members.map(\.pace))
-            // And one tick, on which a late worker is found.
+            // Plus one tick, at which a late worker is noticed.
             #expect(result.time <= ideal + 0.15, "\(count) units: \(result), \(ideal)")
         }
     }

@@ -3,7 +3,7 @@ import Fleet
 import Protocol
 import Testing
 
-/// Why hosts do not take part, from what is known of them.
+/// Why hosts do not take part, as far as is known.
 @Suite struct HostWatchTests {
     private func report(_ host: String = "cave", _ change: (inout HostReport) -> Void = { _ in })
         -> HostReport
@@ -55,7 +55,7 @@ import Testing
             warnings(report { $0.take(AgentEvent(.ended, name: "cave-1", text: "cave-1 ended")) })
                 == ["host cave: worker cave-1 ended"]
         )
-        // That it was refused was said before.
+        // Its refusal was reported before.
         #expect(
             warnings(
                 report { $0.take(AgentEvent(.ended, name: "cave-1", text: "cave-1 ended")) },
@@ -66,7 +66,7 @@ import Testing
         #expect(stopped.count == 1 && stopped[0].contains("kill -CONT 4711"))
         let gone = warnings(report { $0.take(state(nil, isAlive: false)) }, joined: ["cave-1"])
         #expect(gone.count == 1 && gone[0].contains("was gone"))
-        // An unreachable host is told of elsewhere.
+        // An unreachable host is reported elsewhere.
         #expect(warnings(report { $0.fail("no route") }, after: 1000) == [])
     }
 
@@ -79,7 +79,7 @@ import Testing
         #expect(warnings(complains, after: 9, joined: ["cave-1"]) == [])
         let refused = RefusedWorker(reason: "other model", isChanging: true)
         #expect(warnings(complains, after: 9, refused: ["cave-1": refused]) == [])
-        // One that loads its model says nothing for a while.
+        // A worker that is loading its model says nothing for a while.
         let loads = report { $0.take(state("info: weights mapped in 3.0 s")) }
         #expect(warnings(loads, after: 30) == [])
         #expect(warnings(loads, after: 100).count == 1)
@@ -103,7 +103,7 @@ import Testing
         )
     }
 
-    /// A host that cannot be asked about its leftRunning workers may still have them.
+    /// A host that cannot be asked about its standing workers may still have them.
     @Test func standingWorkersMayJoinFromUnreachableHosts() {
         var lost = report { $0.fail("no route") }
         #expect(lost.expectedJoins == 1)
@@ -125,7 +125,7 @@ import Testing
         // A connection on that port is not a listener.
         #expect(EndpointUser.listener(table, port: 7552) == nil)
         #expect(EndpointUser.listener("", port: 7551) == nil)
-        // Two processes may listen on one port, at two addresses.
+        // Two processes may listen on one port, at different addresses.
         #expect(EndpointUser.listener(table, port: 7551, host: "127.0.0.1") != nil)
         #expect(EndpointUser.listener(table, port: 7551, host: "10.0.0.1") == nil)
         #expect(EndpointUser.listener(table, port: 7551, host: "*") != nil)

@@ -6,7 +6,7 @@ import Sampling
 import TestSupport
 import Testing
 
-/// Files that were made to do harm, or came from a broken disk.
+/// Files that were made to do harm, or were damaged on disk.
 @Suite struct HostileFileTests {
     private func fault(_ yaml: String) throws -> String {
         let error = #expect(throws: InputError.self) {
@@ -15,8 +15,8 @@ import Testing
         return "\(try #require(error))"
     }
 
-    /// Lists of aliases to lists of aliases, nine times as many values at each of eleven levels. Comparing keys
-    /// that hold them took longer than anybody waits.
+    /// Lists of aliases to lists of aliases, nine times as many values at each of eleven levels. Comparing keys that
+    /// contain them used to take longer than anyone would wait.
     private static let bomb =
         "a0: &a0 [x]\n"
         + (1...11).map { level in
@@ -57,7 +57,7 @@ import Testing
         }
     }
 
-    /// A clock or a disk that lies.
+    /// A clock or a disk that reports impossible values.
     @Test(arguments: [1e300, .infinity, .nan, -1e300, 1e18])
     func impossibleTimesAreShownAsSuch(seconds: Double) {
         var row = ClusterTable.Row(host: "alpha", state: "up", workers: "2/2")
@@ -66,7 +66,7 @@ import Testing
         #expect(line.hasSuffix(seconds > 0 ? "long ago" : "0.0 s ago"), "\(line)")
     }
 
-    /// Recorded noise with numbers that cannot have been drawn: the file is at fault, not a worker.
+    /// Recorded noise with values that cannot have been drawn: the file is at fault, not a worker.
     @Test(arguments: [Float.nan, .infinity, -3e38, 1e4])
     func recordedNoiseIsNoise(value: Float) throws {
         try inTemporaryFolder { folder in

@@ -5,8 +5,8 @@ import Sampling
 import TestSupport
 import Testing
 
-/// Texts of pictures from strangers: they lead to no other file, and cost no more than their length. Without their bounds
-/// the long ones take minutes, or never end.
+/// Picture texts from strangers: they lead to no other file, and their cost is bounded by their length. Without limits,
+/// the long ones would take minutes or never end.
 @Suite(.timeLimit(.minutes(1))) struct HostileTextTests {
     private let fixtures = "\(Fixtures.packageRoot)/Tests/Fixtures"
 
@@ -74,7 +74,7 @@ import Testing
             ] {
                 #expect(try model(fields) == nil, "\(fields)")
             }
-            // Nor is the empty digest that of a textual inversion.
+            // An empty digest does not match a textual inversion either.
             let text = "{\"prompt\": \"a\", \"embedding\": [\"none:\", \"none:b\", \"none\"]}"
             let error = #expect(throws: InputError.self) {
                 try recipe("tessera", text, in: folder) { $0.loraFolder = models }
@@ -83,7 +83,7 @@ import Testing
         }
     }
 
-    /// Names lead to files beside the picture and in folders that a person names, and to nothing else.
+    /// Names lead only to files beside the picture and in folders that the user names.
     @Test func recordedPathsAreOnlyNames() throws {
         try inTemporaryFolder { root in
             let folder = "\(root)/inner"
@@ -100,7 +100,7 @@ import Testing
             #expect(mkfifo("\(folder)/pipe.safetensors", 0o600) == 0)
             #expect(mkfifo("\(folder)/pipe", 0o600) == 0)
             let digest = try FileDigest.of("\(folder)/in.safetensors", cache: nil)
-            /// The flags for each kind of file of that name; a picture of Tessera is not repeated without its file.
+            /// Flags for each kind of file with that name; a picture of Tessera is not repeated without its files.
             func found(_ name: String, digest: String = "0123456789abcdef") -> [String] {
                 let fields: [String: JSON] = [
                     "vae": .string(name), "base": .string(name), "refiner": .string("\(name):0.8"),
@@ -121,13 +121,13 @@ import Testing
                 "in.safetensors\n",
                 String(repeating: "a", count: 300),
             ] { #expect(found(name) == [], "\(name)") }
-            // A name is a name, whatever folders precede it.
+            // Only the last part of a path counts, whatever folders precede it.
             for name in ["in.safetensors", "/etc/in.safetensors", "..\\in.safetensors"] {
                 let words = found(name, digest: digest)
                 #expect(words.count == 5, "\(name): \(words)")
                 for word in words { #expect(word.contains("\(folder)/in.safetensors")) }
             }
-            // Pictures need their digest as well.
+            // Init images need their digest as well.
             let photo = try RepeatTests.picture([], in: root)
             let seen = try FileDigest.of(photo, cache: nil)
             try FileManager.default.copyItem(atPath: photo, toPath: "\(folder)/photo.png")
@@ -180,7 +180,7 @@ import Testing
             let found = try recipe("prompt", try graph(nodes))
             #expect(found.warnings.contains { $0.contains("seed") }, "\(found.warnings)")
         }
-        // A value some nodes away is found.
+        // A value several nodes away is found.
         let chain = try graph([
             "0": node("KSampler", ["seed": ["1", 0], "latent_image": ["9", 0]]),
             "1": node("Reroute", ["": ["2", 0]]), "2": node("X", ["int": ["3", 0]]),
@@ -189,7 +189,7 @@ import Testing
         #expect(try recipe("prompt", chain).arguments.contains("--seed=77"))
     }
 
-    /// Many samplers, each behind a long chain of nodes that pass its latent on, or behind one with many inputs.
+    /// Many samplers, each behind a long chain of nodes that pass on its latent, or behind one node with many inputs.
     @Test func largeGraphsAreBounded() throws {
         var nodes: [String: Any] = [:]
         for i in 0..<4999 { nodes["\(i)"] = node("KSampler", ["latent_image": ["5000", 0]]) }
@@ -201,7 +201,7 @@ import Testing
         let inputs = (0..<200_000).map { ("a\($0)", ["5000", 0] as [Any]) }
         nodes["5000"] = node("Reroute", Dictionary(uniqueKeysWithValues: inputs))
         #expect(try !recipe("prompt", try graph(nodes)).warnings.isEmpty)
-        // LoRA loaders one behind the other, round in a circle.
+        // LoRA loaders chained in a circle.
         var loaders: [String: Any] = ["0": node("KSampler", ["model": ["1", 0]])]
         for i in 1...9000 {
             let inputs: [String: Any] = ["lora_name": "l\(i)", "model": ["\(i % 9000 + 1)", 0]]
@@ -217,7 +217,7 @@ import Testing
         #expect("\(error as Any)".contains("10002 nodes"), "\(error as Any)")
     }
 
-    /// Lines that a pattern would look at from each of their characters.
+    /// Lines that a regular expression would scan again from each of their characters.
     @Test func longLinesAreReadOnce() throws {
         func times(_ text: String, _ count: Int) -> String { String(repeating: text, count: count) }
         for text in [
@@ -234,7 +234,7 @@ import Testing
         #expect(tags.arguments.contains("--prompt="), "\(tags.arguments.map { $0.prefix(40) })")
     }
 
-    /// The reader finds what A1111's pattern finds, in random lines of the characters that matter.
+    /// The parser finds the same fields as A1111's regular expression, in random lines of the characters that matter.
     @Test func fieldsAreThoseOfThePattern() {
         let pattern = /\s*(\w[\w \-\/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)/
         var random = SplitMix(18)

@@ -3,7 +3,7 @@ import Engine
 import TestSupport
 import Testing
 
-/// Limits on a picture that somebody else gives.
+/// Limits on an init image that somebody else provides.
 @Suite struct InitPictureTests {
     private func withPicture(_ body: (String) throws -> Void) throws {
         try inTemporaryFolder { folder in

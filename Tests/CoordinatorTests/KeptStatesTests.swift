@@ -5,9 +5,9 @@ import Sampling
 import TestSupport
 import Testing
 
-/// States of a render to go back to: how many are in memory, on disk, and what is left when neither has room.
+/// States of a render to go back to: how many are in memory and on disk, and which stay when neither has room.
 @Suite struct KeptStatesTests {
-    /// A latent of 1 KiB that says which step follows.
+    /// A latent of 1 KiB whose values are the number of the next step.
     private func state(_ step: Int) -> Checkpoint {
         let latent = Tensor([Float](repeating: Float(step), count: 256), shape: [1, 8, 8, 4])
         return Checkpoint(state: SamplerState(latent: latent), drawn: 0, finished: [])
@@ -31,7 +31,7 @@ import Testing
             #expect(written.count == 16)
             let (step, found) = states.goBack(to: 7, reading: read)
             #expect(step == 7 && found?.state.latent.values.first == 7)
-            // What is later is gone, on the disk too.
+            // Later states are gone, on disk as well.
             let left = try files(folder)
             #expect(left.count == 7)
             let (start, first) = states.goBack(to: 0, reading: read)
@@ -54,7 +54,7 @@ import Testing
         }
     }
 
-    /// A process that was killed leaves its files; the render that goes on removes them, and nothing else.
+    /// A killed process leaves its files behind; the resumed render removes them, and nothing else.
     @Test func filesOfAProcessThatWasKilledAreRemoved() throws {
         try inTemporaryFolder { folder in
             for name in ["kept-1.safetensors", "job.json"] {
@@ -66,7 +66,7 @@ import Testing
         }
     }
 
-    /// Without a disk the oldest are dropped; the start and the two newest stay.
+    /// Without a disk, the oldest states are dropped; the start and the two newest stay.
     @Test(arguments: [nil, "/nowhere/at/all"]) func withoutRoomTheyAreDropped(folder: String?) {
         var states = KeptStates(first: nil, latentBytes: 1024, folder: folder, maxBytes: 3000)
         for step in 1...20 {

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 @Suite struct LANServiceTests {
-    /// As avahi-browse 0.8 printed it for a name and a model with every kind of quote.
+    /// As avahi-browse 0.8 printed it, for a name and a model with every kind of quotation mark.
     private let line =
         #"=;w0;IPv4;Tessera\059\032on\032\034de\\sk\034\.\195\169;_tessera._tcp;local;desk.local;10.78.0.1;7551;"#
         + #""model=a \"b\" c;d\\e" "key=71f9-a066" "protocol=8" "version=0.1.0""#
@@ -25,7 +25,7 @@ import Testing
         #expect(service.endpoints == ["tcp://10.78.0.1:7551"])
     }
 
-    /// Bytes beyond ASCII are numbers in TXT records as well.
+    /// Bytes beyond ASCII are numbers in TXT records, too.
     @Test func modelsOfAnyNameAreRead() {
         let other = line.replacing(#"model=a \"b\" c;d\\e"#, with: #"model=mod\195\168le"#)
         #expect(LANService.services([other]).map(\.model) == ["modèle"])
@@ -38,7 +38,7 @@ import Testing
         let found = LANService.services(others + [line, line])
         #expect(found.map(\.addresses) == [["10.0.0.9", "10.78.0.1", "fd00::7", "127.0.0.1"]])
         #expect(found.first?.endpoints.contains("tcp://[fd00::7]:7551") == true)
-        // Another key is another service, whatever it is called.
+        // Another key means another service, whatever its name.
         let liar = line.replacing("71f9-a066", with: "71f9-a067")
         #expect(LANService.services([line, liar]).count == 2)
     }
@@ -50,12 +50,12 @@ import Testing
             "+" + line.dropFirst(), "Failed to create client object: Daemon not running",
         ]
         #expect(LANService.services(lines).isEmpty)
-        // A host name in place of an address is not looked up.
+        // A host name in place of an address is not resolved.
         for address in ["evil.example", "10.0.0.1:22", "*", "1.2.3", "::g", ""] {
             let found = LANService.services([line.replacing("10.78.0.1", with: address)])
             #expect(found.map(\.addresses) == [[]], "\(address)")
         }
-        // Whatever the text is, it is one line without control characters.
+        // Whatever the text is, the result is one line without control characters.
         let hostile = line.replacing("a \\\"b", with: "a\u{1b}[2J\u{7}").replacing(
             "\\059",
             with: "\\010\\027"

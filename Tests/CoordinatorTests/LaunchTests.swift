@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 @Suite struct LaunchTests {
-    /// What a shell makes of quoted words is what they were.
+    /// A shell turns quoted words back into the original ones.
     @Test(arguments: [
         [
             "a b", "c'd", "e\"f", "", "$HOME", "`id`", "*", "a\\b", "\\", "!x", "ü", "#x", "a;b",
@@ -91,7 +91,7 @@ import Testing
                 "~/c.pub",
             ]
         )
-        // Two workers cannot listen at one port: the first one sends the model.
+        // Two workers cannot listen on one port, so the first one sends the model.
         #expect(call.request.share == 7552)
         let sharing = ["user@alpha-1", "user@alpha-2", "alpha-11"].map { name in
             WorkerArguments.command(
@@ -113,7 +113,7 @@ import Testing
                 "--connect", "tcp://10.0.0.1:7551", "--model", "/here/model",
             ]
         )
-        // Nothing of the keys, the environment or the model is on a command line.
+        // No key, environment variable or model path is on a command line.
         #expect(!(call.command + other.command).contains { $0.contains("--") })
     }
 
@@ -205,7 +205,7 @@ import Testing
 }
 
 @Suite struct ProcessIdentityTests {
-    /// A process that takes signals, which the threads of tests block.
+    /// A process that receives signals, which the test threads block.
     private func sleeper(_ script: String) throws -> Process {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/python3")
@@ -227,7 +227,7 @@ import Testing
 
     @Test func killsWhatDoesNotEnd() throws {
         let process = try sleeper("signal.signal(signal.SIGTERM, signal.SIG_IGN)")
-        // Until it ignores the signal.
+        // Wait until it ignores the signal.
         let path = "/proc/\(process.processIdentifier)/status"
         let deadline = ContinuousClock.now + .seconds(30)
         func ignoresTheSignal() -> Bool {
@@ -243,7 +243,7 @@ import Testing
         process.waitUntilExit()
     }
 
-    /// A number that belongs to somebody else by now.
+    /// A process ID that belongs to another process by now.
     @Test func leavesOthersAlone() throws {
         let process = try sleeper("pass")
         defer { kill(process.processIdentifier, SIGKILL) }

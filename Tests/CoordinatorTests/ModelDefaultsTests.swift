@@ -14,7 +14,7 @@ import Testing
         usesTimeIDs: false
     )
 
-    /// Reads a file in a model's folder.
+    /// Reads a defaults file from a model's folder.
     private func defaults(_ json: String, named name: String = "model/tessera.json") throws
         -> ModelDefaults?
     {
@@ -67,7 +67,7 @@ import Testing
         }
         #expect(chosen.steps == 4 && chosen.guidance == 3 && !chosen.karras)
         #expect(chosen.stride == .every(8))
-        // An unset flag is no choice.
+        // An unset flag is not a choice.
         let unset = settings(found) { $0.set(Settings.stride, to: nil as WindowStride?) }
         #expect(unset.stride == .every(24))
     }
@@ -78,7 +78,7 @@ import Testing
         #expect(settings(found, picture: picture).size == picture)
     }
 
-    /// A suggested method yields to flags that only the other one uses; a chosen method does not.
+    /// A suggested method yields to flags that only the other method uses; a chosen method does not.
     @Test func aSuggestedMethodYields() throws {
         let found = try defaults("{\"method\": \"refine\"}")
         #expect(settings(found).method == .refine)
@@ -93,7 +93,7 @@ import Testing
         #expect(throws: InputError.self) { try chosen.validate(for: geometry) }
     }
 
-    /// A flag that was given counts as given, whatever its value: one that equals the default, too.
+    /// A flag counts as given whatever its value, even if it equals the default.
     @Test(arguments: [
         "strength", "fidelity", "cosine-scales", "sigma", "skip-below", "border", "upscale-mode",
         "refine-from", "refine-steps", "refine-noise", "refine-guidance",
@@ -108,7 +108,7 @@ import Testing
         let suggested = settings(found, { $0.merge(given) }, picture: picture)
         #expect(suggested.method == (only == .refine ? .refine : .demofusion))
         try suggested.validate(for: geometry, given: given)
-        // With the other method it is refused by its name, and not silently without effect.
+        // With the other method it is refused by name, instead of silently having no effect.
         let other: Method = only == .refine ? .demofusion : .refine
         let chosen = settings(
             found,
@@ -123,7 +123,7 @@ import Testing
             try chosen.validate(for: geometry, given: given)
         }
         #expect(error?.place == "--\(name)")
-        // What was not given is no reason.
+        // A flag that was not given is no reason to refuse.
         try chosen.validate(for: geometry)
     }
 
@@ -138,7 +138,7 @@ import Testing
         )
     }
 
-    /// Windows side by side are DemoFusion's; the remedy is about them.
+    /// Side-by-side windows belong to DemoFusion, and the remedy is about them.
     @Test func theRemedyIsAboutTheFlag() throws {
         let chosen = settings(nil) { choices in
             choices.set(Settings.method, to: .refine)
@@ -150,7 +150,7 @@ import Testing
         #expect(error?.remedy.contains("--refine-from") == false)
     }
 
-    /// What reproduces the authors' code must not depend on a file beside the weights.
+    /// Reproducing the authors' code must not depend on a file beside the weights.
     @Test func theReferenceIgnoresThem() throws {
         let found = try defaults("{\"decode-margin\": 1, \"guidance\": 3, \"method\": \"refine\"}")
         let reference = settings(found) { $0.set(Settings.border, to: .zeros) }
@@ -175,7 +175,7 @@ import Testing
         #expect(text.contains("tessera.json") && text.contains(part), "\(text)")
     }
 
-    /// The authors' code has uniform weights, and windows side by side do not overlap.
+    /// The authors' code uses uniform weights, and side-by-side windows do not overlap.
     @Test func windowsAreGaussianUnlessTheyCannotBe() {
         #expect(settings(nil).windowWeight == .gaussian)
         #expect(settings(nil) { $0.set(Settings.border, to: .zeros) }.windowWeight == .uniform)

@@ -27,7 +27,7 @@ import Testing
         ] { #expect(one.reaches(try #require(LANAddress(other))) == isNear, "\(other)") }
     }
 
-    /// Many networks are 192.168.1.0/24.
+    /// Many networks use 192.168.1.0/24.
     @Test func neighboursAreOnOneNetworkAndNotOnlyOnOneWithTheSameNumbers() throws {
         let share = try share("10.9.0.1/24", "192.168.1.8/24")
         func find(_ guest: String, from origin: String, workerFrom: String) throws -> String? {
@@ -40,15 +40,15 @@ import Testing
             return found?.address.host
         }
         let (own, router) = ("192.168.1.7/24", "203.0.113.5")
-        // Behind one router, or seen with their own addresses.
+        // Behind one router, or seen by their own addresses.
         #expect(try find(own, from: router, workerFrom: router) == "192.168.1.8")
         #expect(try find(own, from: "192.168.1.7", workerFrom: "192.168.1.8") == "192.168.1.8")
-        // Behind two routers, or one of them elsewhere.
+        // Behind two routers, or one of them somewhere else.
         #expect(try find(own, from: router, workerFrom: "203.0.113.6") == nil)
         #expect(try find(own, from: "192.168.1.7", workerFrom: router) == nil)
         #expect(try find(own, from: "192.168.1.9", workerFrom: "192.168.1.8") == nil)
         #expect(try find("192.168.2.7/24", from: router, workerFrom: router) == nil)
-        // The same host, and processes of the coordinator's.
+        // The same host, and processes of the coordinator's own.
         #expect(try find("192.168.1.8/24", from: router, workerFrom: router) == nil)
         #expect(try find(own, from: "", workerFrom: "") == nil)
     }
@@ -61,7 +61,7 @@ import Testing
             let address = try addresses("10.0.0.\(number + 2)/24")
             neighbourhood.note(key, address, from: "x", at: .seconds(number))
         }
-        // No more than a worker can be told of.
+        // No more than a worker can be told about.
         #expect(neighbourhood.guests(of: share, at: "x").count == GuestList.maxCount)
         let allowed = Set(keys)
         func update(_ allowed: Set<PublicKey>, _ now: Int) -> Bool {
@@ -75,7 +75,7 @@ import Testing
         #expect(neighbourhood.guests(of: share, at: "x").contains(keys[1]))
         _ = neighbourhood.update(allowed: allowed, at: .seconds(8000))
         #expect(neighbourhood.isEmpty)
-        // One that gives no addresses asks for no neighbours.
+        // A worker that gives no addresses asks for no neighbours.
         neighbourhood.note(keys[0], [], from: "x", at: .seconds(8000))
         #expect(neighbourhood.isEmpty)
     }

@@ -2,9 +2,9 @@ import Coordinator
 import Engine
 import Testing
 
-/// Answers that are unlike what is to be expected.
+/// Answers that differ from what is expected.
 @Suite struct OddnessTests {
-    /// Views that are no windows: all of a step are alike.
+    /// Views that are not windows: all views of a step are alike.
     @Test func amongManyAlike() {
         var samples = (0..<20).map { number in
             Oddness.Sample(
@@ -19,7 +19,7 @@ import Testing
         #expect(odd.indices.filter { odd[$0] } == [4, 9])
     }
 
-    /// 8 × 8 windows, each of which overlaps those around it, of a picture that goes from dark to light.
+    /// 8 × 8 windows, each overlapping those around it, of a picture that goes from dark to light.
     private func windows(slope: Double) -> [Oddness.Sample] {
         (0..<64).map { number in
             let (row, column) = (number / 8, number % 8)
@@ -34,7 +34,7 @@ import Testing
         }
     }
 
-    /// The mean of every window is within those of the whole picture: only its neighbours tell that one is wrong.
+    /// The mean of every window is in the range of the whole picture: only its neighbours show that one is wrong.
     @Test func amongOverlappingNeighbours() {
         var samples = windows(slope: 1)
         #expect(!Oddness.odd(among: samples).contains(true))
@@ -52,7 +52,7 @@ import Testing
         #expect(Oddness.odd(among: samples)[40])
     }
 
-    /// Windows side by side have no neighbours that they overlap.
+    /// Side-by-side windows have no overlapping neighbours.
     @Test func windowsSideBySideAreComparedWithAll() {
         var samples = (0..<16).map { number in
             Oddness.Sample(

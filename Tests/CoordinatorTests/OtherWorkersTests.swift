@@ -77,7 +77,7 @@ import Testing
         #expect(rows.map(\.workers) == ["2/2", "1/1", "1/1"])
     }
 
-    /// Of a relay's machines it is known which are connected, and nothing else.
+    /// All that is known about a relay's machines is which ones are connected.
     @Test func machinesOfARelayAreThereIfItSaysSo() throws {
         let members = try members(["box", "cave"])
         let others = OtherWorkers(
@@ -90,7 +90,7 @@ import Testing
         #expect(rows == ["box joined 1/1", "cave away 0/1"])
     }
 
-    /// Nothing is rendered while no unit waits and none was answered lately.
+    /// Nothing is being rendered while no unit waits and none was answered recently.
     @Test func anIdleCoordinatorDoesNotRender() throws {
         func state(_ snapshot: ClusterFolder.Snapshot) throws -> String? {
             OtherWorkers(members: try members(["box"]), lastSeen: [:], snapshot: snapshot)

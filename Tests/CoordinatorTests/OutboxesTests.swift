@@ -3,9 +3,9 @@ import Engine
 import Protocol
 import Testing
 
-/// What waits until its receiver reads it, and what may be added.
+/// Data that waits for its receiver to read it, and how much may be added.
 @Suite struct OutboxesTests {
-    /// What the other side of a connection has acknowledged; nil when it has ended.
+    /// Bytes that the other end of a connection has acknowledged; nil when it has ended.
     private final class Reader {
         var acknowledged: Int? = 1000
     }
@@ -26,7 +26,7 @@ import Testing
         let reader = open(&outboxes, a, try KeyPair.new().publicKey)
         let limit = Outboxes.maxUnread / chunk
         #expect(outboxes.chunksAllowed(a) == limit)
-        // Those that are asked for count before they are sent.
+        // Requested chunks count before they are sent.
         outboxes.asked(limit, by: a)
         #expect(outboxes.chunksAllowed(a) == 0)
         for _ in 0..<limit {
@@ -37,12 +37,12 @@ import Testing
         #expect(outboxes.chunksAllowed(a) == 0)
         let isMore = outboxes.takeChunk(for: a)
         #expect(!isMore)
-        // It reads half, and then everything, with what encryption adds.
+        // It reads half, and then everything, including the overhead of encryption.
         reader.acknowledged = 1000 + limit / 2 * (chunk + 40)
         #expect(outboxes.chunksAllowed(a) == limit / 2 - 1)
         reader.acknowledged = 1000 + limit * (chunk + 400)
         #expect(outboxes.chunksAllowed(a) == limit)
-        // What was added on the way is not credit for later.
+        // Bytes added on the way do not become credit for later.
         outboxes.sent(chunk, to: a)
         #expect(outboxes.chunksAllowed(a) == limit - 1)
     }
@@ -69,7 +69,7 @@ import Testing
             if id == b { _ = open(&outboxes, b, key) }
             outboxes.sent(Outboxes.maxUnread, to: id)
         }
-        // A third one gets one chunk at a time: it may be another machine, behind the same relay.
+        // A third connection gets one chunk at a time, since it may be another machine behind the same relay.
         let third = open(&outboxes, c, key)
         #expect(outboxes.chunksAllowed(c) == 1)
         outboxes.asked(1, by: c)
@@ -82,7 +82,7 @@ import Testing
         #expect(outboxes.chunksAllowed(c) == 1)
         _ = open(&outboxes, [4], other)
         #expect(outboxes.chunksAllowed([4]) == Outboxes.maxUnread / chunk)
-        // One has ended: nothing waits for it.
+        // One connection has ended, and nothing waits for it.
         first.acknowledged = nil
         #expect(outboxes.chunksAllowed(c) == Outboxes.maxUnread / chunk)
         outboxes.sweep()
@@ -90,7 +90,7 @@ import Testing
         #expect(outboxes.chunksAllowed(b) == 0)
     }
 
-    /// It is told once that it may ask again, behind the last chunk that it gets.
+    /// A peer is told once that it may ask again, after the last chunk that it gets.
     @Test func whoWantsMoreIsTold() throws {
         var outboxes = Outboxes()
         _ = open(&outboxes, a, try KeyPair.new().publicKey)
@@ -103,14 +103,14 @@ import Testing
         }
         wishes.append(outboxes.takeWish(of: a))
         #expect(wishes == [false, true, false])
-        // What it got later was all that it asked for.
+        // Later it got everything that it asked for.
         outboxes.note(wantsMore: true, of: a)
         outboxes.note(wantsMore: false, of: a)
         let isTold = outboxes.takeWish(of: a)
         #expect(!isTold)
     }
 
-    /// Over a socket file nobody knows what was read.
+    /// Over a Unix domain socket, nobody knows what was read.
     @Test func whereNothingIsKnownNothingIsRefused() {
         var outboxes = Outboxes()
         outboxes.open(a, key: nil) { nil }

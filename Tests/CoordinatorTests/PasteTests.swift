@@ -23,7 +23,7 @@ import Testing
         for i in 10..<32 { #expect(shares[i] == min(1, Float(i - 9) / feather)) }
     }
 
-    /// As far from the edge in every direction: within an eighth of the true distance to the nearest pixel that stays.
+    /// The fade is the same in every direction: within an eighth of the true distance to the nearest pixel that stays.
     @Test func aRoundEdgeFadesEvenly() {
         let side = 64
         let changes = disc(side: side, radius: 28)
@@ -41,7 +41,7 @@ import Testing
         }
     }
 
-    /// However many rows are written at a time.
+    /// The result does not depend on how many rows are written at a time.
     @Test func rowsDoNotDependOnTheirNumber() {
         let (side, reach) = (64, PasteSink.feather)
         let changes = disc(side: side, radius: 27)

@@ -7,7 +7,7 @@ import Sampling
 import TestSupport
 import Testing
 
-/// A model whose encoder takes every eighth pixel, and whose predictions are sums.
+/// A model whose encoder takes every eighth pixel, and whose predictions are simple formulas.
 private final class Formula: UnitByUnit {
     let prediction: @Sendable (WorkUnit, WorkUnit.View) -> Tensor
 
@@ -81,7 +81,7 @@ private struct Nowhere: PictureSink {
 }
 
 @Suite struct PictureStartTests {
-    /// Of a larger model, whose norms want passes.
+    /// Network of a larger model, whose norms need passes of their own.
     static func network(_ half: AutoencoderHalf) -> TiledNetwork {
         TiledNetwork(
             half: half,
@@ -135,7 +135,7 @@ private struct Nowhere: PictureSink {
         return Sampler(plan: plan, scheduler: scheduler, prompts: anyPrompts())
     }
 
-    /// A picture on disk: colours that change slowly, and edges.
+    /// A picture on disk, with slowly changing colours and with edges.
     private func picture(_ folder: String, _ size: Extent) throws -> InitPicture {
         let path = "\(folder)/picture.png"
         let writer = try PNGWriter(file: path, width: size.width, height: size.height)
@@ -192,7 +192,7 @@ private struct Nowhere: PictureSink {
         (1, 0), (1, 0.5), (1, 1), (0.5, 0.25), (0.34, 0), (0, 0.5), (0, 0),
     ]
 
-    /// What the plan tells is what the render asks of its workers.
+    /// The plan's figures match what the render asks of its workers.
     @Test(arguments: cases, [(128, 160), (1040, 1048), (64, 64)])
     func thePlanMatchesTheRequestsToWorkers(shares: (Double, Double), size: (Int, Int)) throws {
         let size = Extent(height: size.0, width: size.1)
@@ -214,7 +214,7 @@ private struct Nowhere: PictureSink {
         #expect((plan.views == 0) == (shares.0 == 0 || isShown))
     }
 
-    /// As in Diffusers: of n steps the last ⌊n · strength⌋.
+    /// As in Diffusers, the last ⌊n · strength⌋ of n steps are run.
     @Test(arguments: [(1.0, 50), (0.5, 25), (0.58, 28), (0.999, 49), (0.02, 1), (0, 0)])
     func strengthIsAShareOfTheSteps(strength: Double, steps: Int) throws {
         let sampler = try plan(
@@ -229,7 +229,7 @@ private struct Nowhere: PictureSink {
         }
     }
 
-    /// Without strength, and if everything is constrained, the picture itself is the result.
+    /// Without strength, or if everything is constrained, the picture itself is the result.
     @Test(arguments: [(0.0, 0.0), (0, 1), (1, 1)])
     func fullFidelityChangesNothing(strength: Double, fidelity: Double) throws {
         let size = Extent(height: 96, width: 120)
@@ -248,7 +248,7 @@ private struct Nowhere: PictureSink {
         #expect(outcome.latent.values == expected.values)
     }
 
-    /// Phases whose whole content the picture determines are skipped; the first remaining one starts from it.
+    /// Phases whose content the picture fully determines are skipped; the first remaining one starts from the picture.
     @Test func phasesThatThePictureShowsAreSkipped() throws {
         let picture = Extent(height: 256, width: 256)
         let sampler = try plan(Extent(height: 512, width: 512), of: picture, fidelity: 1)
@@ -261,8 +261,8 @@ private struct Nowhere: PictureSink {
         #expect(free.plan.phases.count == 8 && free.plan.encodes.keys.sorted() == [0])
     }
 
-    /// The more is constrained, the closer is the result to the picture, whatever is predicted: down to the
-    /// resolution of the constraint they are the same.
+    /// The more is constrained, the closer the result is to the picture, whatever is predicted; down to the resolution
+    /// of the constraint they are the same.
     @Test(arguments: [SchedulerKind.ddim, .dpmSolver, .eulerAncestral])
     func fidelityBringsTheResultNearer(kind: SchedulerKind) throws {
         let size = Extent(height: 192, width: 240)
@@ -279,7 +279,7 @@ private struct Nowhere: PictureSink {
                 let scaled = try ScaledPicture(file, frame: start.frame, height: 192, width: 240)
                 return Formula.encode(try scaled.part(Region(rows: 0..<192, columns: 0..<240)))
             }
-            // At the picture's own size.
+            // Compared at the picture's own size.
             let difference = (outcome.latent - target).resampled(height: 12, width: 15)
             let squares = difference.values.reduce(0) { $0 + $1 * $1 }
             distances.append((squares / Float(difference.count)).squareRoot())
@@ -287,7 +287,7 @@ private struct Nowhere: PictureSink {
             let left = (outcome.latent - target)
                 .resampled(height: constraint.grid.height, width: constraint.grid.width)
             let spread = target.meanAndDeviation().deviation
-            // Resampling twice is not quite once: at the limit of the constraint a little passes.
+            // Resampling twice is not quite the same as once: near the limit of the constraint, a little gets through.
             let rest = left.meanAndDeviation()
             #expect(abs(rest.mean) + rest.deviation < 0.25 * spread, "\(fidelity): \(rest)")
         }
@@ -297,7 +297,7 @@ private struct Nowhere: PictureSink {
         #expect(distances[4] < 0.2 * distances[0], "\(distances)")
     }
 
-    /// A run that starts in the middle starts with a first-order step.
+    /// A run that starts in the middle begins with a first-order step.
     @Test func multistepsBeginAnywhere() throws {
         let folder = try #require(Fixtures.networks.first).checkpoint
         let config = try SchedulerConfig(file: "\(folder)/scheduler/scheduler_config.json")
@@ -305,7 +305,7 @@ private struct Nowhere: PictureSink {
         let x = Tensor([0.3, -1, 2], shape: [3])
         let clean = Tensor([0.5, 0.25, -1], shape: [3])
         for i in 1..<8 {
-            // With the noise known, a step of first order goes from one level exactly to the next.
+            // With the noise known, a first-order step goes exactly from one level to the next.
             let noise = Tensor([1, -0.5, 0.125], shape: [3])
             let noised = scheduler.addNoise(clean, noise, at: i)
             let output = scheduler.output(x, at: i, from: noised) { _ in clean }
@@ -316,7 +316,7 @@ private struct Nowhere: PictureSink {
         }
     }
 
-    /// The estimate that follows from a changed prediction is the requested one.
+    /// Changing a prediction gives exactly the requested estimate.
     @Test(arguments: SchedulerKind.allCases) func estimatesCanBeChanged(kind: SchedulerKind) throws
     {
         let folder = try #require(Fixtures.networks.first).checkpoint
@@ -333,7 +333,7 @@ private struct Nowhere: PictureSink {
         }
     }
 
-    /// Saved after every step, read again and continued: every bit is the same.
+    /// Saved after every step, loaded and continued: every bit is the same.
     @Test(arguments: [(1.0, 0.5), (0.5, 0), (1, 1)], [SchedulerKind.dpmSolver, .eulerAncestral])
     func anyStepCanBeResumed(shares: (Double, Double), kind: SchedulerKind) throws {
         let sampler = try plan(
@@ -402,13 +402,13 @@ private struct Nowhere: PictureSink {
         }
         let zero = Tensor(zeros: [1, 32, 48, 1])
         func energy(_ x: Tensor) -> Float {
-            // The edges see half a window.
+            // Pixels at the edges see only half a window.
             x.cropped(top: 8, left: 12, height: 16, width: 24).values.reduce(0) { $0 + $1 * $1 }
         }
         let (coarse, fine) = (wave(2), wave(20))
         #expect(energy(constraint.apply(to: zero, coarse) - coarse) < 0.01 * energy(coarse))
         #expect(energy(constraint.apply(to: zero, fine)) < 0.01 * energy(fine))
-        // What is the same everywhere is taken from the picture, too.
+        // A constant offset is taken from the picture, too.
         let lifted = constraint.apply(to: fine, fine.map { $0 + 2.5 })
         for (a, b) in zip(lifted.values, fine.values) { #expect(abs(a - b - 2.5) < 1e-4) }
     }

@@ -5,15 +5,15 @@ import Sampling
 import TestSupport
 import Testing
 
-/// Reads `parameters` text by the rules of the web interface's parser: the last line is the settings if
-/// it holds three or more; a value ends at a comma unless it is in quotes, when it is JSON; of two values
-/// with one key the last counts.
+/// Reads `parameters` text by the rules of the web interface's parser: the last line holds the settings if it has at
+/// least three; a value ends at a comma unless it is quoted, in which case it is JSON; of two values with the same key,
+/// the last one counts.
 struct ParametersText {
     var prompt = ""
     var negativePrompt = ""
     var settings: [String: String] = [:]
 
-    /// Keys with hyphens and slashes as newer parsers have them, or without as older ones.
+    /// Keys may have hyphens and slashes, as newer parsers allow and older ones do not.
     init(_ text: String, newer: Bool = true) throws {
         var lines = text.trimmingCharacters(in: .whitespacesAndNewlines).components(
             separatedBy: "\n"
@@ -54,7 +54,7 @@ struct ParametersText {
     }
 }
 
-/// What other programs read of a picture's settings.
+/// What other programs read from a picture's settings.
 @Suite struct PictureTextTests {
     private func text(model: String, loras: [LoRASource]) throws -> PictureText {
         let geometry = ModelGeometry(
@@ -81,7 +81,7 @@ struct ParametersText {
         )
     }
 
-    /// Names as people give them to folders and files, and what breaks parsers.
+    /// Names as people give them to folders and files, and names that break parsers.
     static let names = [
         "plain", "my model, Steps: 5", "a: b", "\"quoted\"", "half \" quoted", "\"",
         "back\\slash, \\",
@@ -109,7 +109,7 @@ struct ParametersText {
         #expect(read.negativePrompt == "no, rain: none")
     }
 
-    /// Plain values are written plainly: programs that know no quotes read them, too.
+    /// Plain values are written without quotes, so that programs that do not know quotes can read them.
     @Test func plainValuesHaveNoQuotes() throws {
         let parameters = try text(model: "vista", loras: []).parameters
         #expect(!parameters.split(separator: "\n").suffix(1).joined().contains("\""))

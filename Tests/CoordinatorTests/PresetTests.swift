@@ -7,7 +7,7 @@ import Testing
 
 /// `--preset`: what each one sets, what overrides it, and what it costs.
 @Suite struct PresetTests {
-    /// Options for a model with such a `tessera.json`.
+    /// Options for a model with this `tessera.json`.
     private func options(
         _ preset: Preset?,
         suggesting json: String = "{}",
@@ -50,7 +50,7 @@ import Testing
         let standard = try settings(.standard)
         #expect((standard.method, standard.steps, standard.refine.steps) == (.refine, 50, 3))
         let fine = try settings(.fine)
-        // Windows of 16 latent pixels.
+        // Windows are 16 latent pixels wide.
         #expect((fine.method, fine.refine.steps, fine.stride) == (.refine, 4, .every(8)))
         let reference = try settings(.reference)
         #expect((reference.method, reference.ladder) == (.demofusion, .everyScale))
@@ -111,7 +111,7 @@ import Testing
         )
     }
 
-    /// A price is what a plan of that preset says, and presets that a flag contradicts have none.
+    /// A price is what a plan with that preset says; presets that conflict with a flag have no price.
     @Test func pricesAreThePlans() throws {
         func prices(
             _ choose: (inout SettingChoices) -> Void = { _ in }

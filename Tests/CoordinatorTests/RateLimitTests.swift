@@ -9,7 +9,7 @@ import Testing
         // Half a second later there is room for fifty.
         let later = (0..<1000).filter { _ in limit.admits(at: .milliseconds(500)) }
         #expect(later == Array(0..<50))
-        // A long silence saves no more than two seconds' worth.
+        // A long silence saves up no more than two seconds' worth.
         let much = (0..<1000).filter { _ in limit.admits(at: .seconds(1000)) }
         #expect(much == Array(0..<200))
     }

@@ -4,13 +4,13 @@ import Sampling
 import TestSupport
 import Testing
 
-/// Every stage of refinement in this process, from the recorded phase 1 on, against the oracle: samplers of every form and the
-/// schedules of few-step models.
+/// Every stage of refinement in this process, from the recorded phase 1 on, against the oracle: samplers of every form,
+/// and the schedules of few-step models.
 @Suite struct RefineRunTests {
     static let runs = Fixtures.refinements.flatMap { fixture in fixture.runs.map { (fixture, $0) } }
 
-    /// One of every form of update: deterministic, multistep, ancestral, and those of few-step models. The other
-    /// samplers are held to Diffusers step by step in `SamplerTests`.
+    /// One sampler for each form of update: deterministic, multistep, ancestral, and few-step. The other samplers are
+    /// compared with Diffusers step by step in `SamplerTests`.
     @Test func thereAreRunsOfEveryForm() {
         let forms: [SchedulerKind] = [.ddim, .euler, .eulerAncestral, .dpmSolver, .lcm]
         #expect(Set(Self.runs.map(\.1.scheduler)) == Set(forms.map(\.rawValue) + ["sgm_uniform"]))
@@ -48,7 +48,7 @@ import Testing
                 )
             )
         ) { event in
-            // One stage at a time: the next begins with the recorded latent.
+            // One stage at a time: the next one begins with the recorded latent.
             if case .finished(_, let latent) = event { throw Finished(latent: latent) }
         }
         var noise = try inTemporaryFolder { folder in
@@ -79,7 +79,7 @@ import Testing
         }
     }
 
-    /// A stage came to its end.
+    /// Thrown when a stage is finished.
     private struct Finished: Error { let latent: Tensor }
 
     private func options(

@@ -7,7 +7,7 @@ import Sampling
 import TestSupport
 import Testing
 
-/// Answers with sums of what it is given, as workers of a guided or unguided job.
+/// Answers with simple sums of its input, as workers of a guided or unguided job would.
 private struct Sums: UnitByUnit {
     func result(of unit: WorkUnit, at place: Int) throws -> WorkResult {
         switch unit.work {
@@ -24,13 +24,13 @@ private struct Sums: UnitByUnit {
     }
 }
 
-/// Prompts for renderers that do not look at them.
+/// Prompts for renderers that do not use them.
 func anyPrompts(guided: Bool = true) -> Prompts {
     let prompt = Embedding(context: Tensor(zeros: [1, 2, 4]), pooled: Tensor(zeros: [1, 4]))
     return Prompts(positive: prompt, negative: guided ? prompt : nil)
 }
 
-/// Keeps nothing.
+/// Discards the picture.
 private struct Nowhere: PictureSink {
     mutating func write(_ rows: Tensor) {}
 }
@@ -65,7 +65,7 @@ private struct Nowhere: PictureSink {
         return (try RenderPlan(settings, model: Self.model, scheduler: scheduler), scheduler)
     }
 
-    /// Changes of the settings that a render is made with, by name.
+    /// Changes to the render settings, by name.
     static let changes: [(String, @Sendable (inout RenderSettings) -> Void)] = [
         ("as it is", { _ in }), ("unguided", { $0.guidance = 1 }),
         ("half precision", { $0.wire = .f16 }), ("padded", { $0.border = .zeros }),
@@ -103,7 +103,7 @@ private struct Nowhere: PictureSink {
         ),
     ]
 
-    /// What the plan tells is what the render asks of its workers, to the byte.
+    /// The plan's figures match what the render asks of its workers, to the byte.
     @Test(arguments: changes.indices, [(320, 200), (64, 64), (72, 56), (40, 1000), (256, 256)])
     func thePlanMatchesTheRequestsToWorkers(change: Int, size: (Int, Int)) throws {
         let (plan, scheduler) = try self.plan(size.0, size.1, Self.changes[change].1)
@@ -137,7 +137,7 @@ private struct Nowhere: PictureSink {
         #expect(latent.shape == [1, size.1 / 8, size.0 / 8, 4])
     }
 
-    /// Outside the interval each view takes one evaluation.
+    /// Outside the guidance interval, each view takes one evaluation.
     @Test func onlyAnIntervalIsGuided() throws {
         let (plan, scheduler) = try self.plan(128, 128) { $0.guidanceInterval = [0.28, 5.42] }
         let levels = scheduler.timesteps.indices.map { scheduler.noiseLevel(at: $0) }
@@ -152,7 +152,7 @@ private struct Nowhere: PictureSink {
         }
     }
 
-    /// Nothing that counts as much as the tolerance is left out, and nothing below it is kept.
+    /// No path with at least the tolerance as its weight is skipped, and none below it is kept.
     @Test(arguments: [0, 0.01, 0.05, 0.2, 0.5])
     func skipsPathsWithSmallWeights(tolerance: Double) throws {
         let (plan, _) = try self.plan(320, 320, steps: 50) { $0.skipBelow = tolerance }
@@ -168,7 +168,7 @@ private struct Nowhere: PictureSink {
         #expect(tolerance == 0 ? plan.views == whole.views : plan.views < whole.views)
     }
 
-    /// Side by side until the last steps, which leave no cuts.
+    /// Windows are side by side until the last steps, which leave no seams.
     @Test(arguments: [1, 2, 16, 17, 50]) func seamsAreSmoothedAtTheEnd(steps: Int) throws {
         let (plan, _) = try self.plan(320, 320, steps: steps) { $0.stride = .window }
         let (usual, _) = try self.plan(320, 320, steps: steps)
@@ -178,12 +178,12 @@ private struct Nowhere: PictureSink {
             let (apart, overlapping) = (
                 try #require(phase.windows).count, try #require(other.windows).count
             )
-            // Three windows in a row overlap as little as can be.
+            // Three windows in a row overlap as little as possible.
             #expect(phase.phase.scale > 2 ? apart < overlapping : apart <= overlapping)
         }
     }
 
-    /// Nothing but the whole picture and its sub-lattices says that it begins at the corner.
+    /// Only the whole picture and its sub-lattices have the corner as their crop coordinates.
     @Test(arguments: [WindowStride?.none, .window])
     func aWindowAtTheCornerIsNotTheWhole(stride: WindowStride?) throws {
         let (plan, scheduler) = try self.plan(128, 128) { $0.stride = stride }
@@ -206,7 +206,7 @@ private struct Nowhere: PictureSink {
         }
     }
 
-    /// What is left out takes its share with it: the others have the whole.
+    /// When one path is skipped, the other gets the whole weight.
     @Test func whatRemainsHasTheWhole() throws {
         let (plan, scheduler) = try self.plan(128, 128) { $0.skipBelow = 0.5 }
         let sampler = Sampler(plan: plan, scheduler: scheduler, prompts: anyPrompts())
@@ -228,7 +228,7 @@ private struct Nowhere: PictureSink {
         #expect(seen == [true, false])
     }
 
-    /// Sizes of posters, films and panoramas with the default model's geometry.
+    /// Sizes of posters, films and panoramas, with the default model's geometry.
     @Test(arguments: [
         (2560, 1440), (3840, 2160), (10_000, 3000), (8192, 256), (256, 8192), (16_384, 512),
         (2048, 128), (16_384, 16_384), (65_536, 65_536),
@@ -289,7 +289,7 @@ private struct Nowhere: PictureSink {
         }
     }
 
-    /// Two equal workers and a coordinator that costs nothing: half the views' time each step.
+    /// Two equal workers and a coordinator that costs nothing: each step takes half the time of its views.
     @Test func timesFollowFromTheViews() throws {
         let (plan, _) = try self.plan(256, 256) { $0.border = .zeros }
         var speeds = MeasuredSpeeds(
@@ -304,7 +304,7 @@ private struct Nowhere: PictureSink {
         let times = plan.times(at: speeds)
         #expect(times.phases[0] == Double(plan.settings.steps) * 3)
         for (phase, time) in Swift.zip(plan.phases, times.phases).dropFirst() {
-            // All views of a square of whole windows are of the timed size.
+            // All views of a square of whole windows have the size that was timed.
             let expected = phase.weights.indices.reduce(0.0) { sum, step in
                 let views = phase.views(at: step)
                 let area = Double(phase.viewArea(at: step)) / Double(views * 64)
@@ -316,7 +316,7 @@ private struct Nowhere: PictureSink {
         #expect(abs(times.total - times.phases.reduce(times.decoding, +)) < 1e-9)
     }
 
-    /// What a render writes stays within what the plan asks for.
+    /// What a render writes is no larger than the plan says.
     @Test func filesAreNoLargerThanPlanned() throws {
         let (plan, _) = try self.plan(512, 256)
         let scheduler = try scheduler(6)

@@ -2,9 +2,9 @@ import Coordinator
 import Engine
 import Testing
 
-/// Graphs of ComfyUI.
+/// Workflow graphs from ComfyUI.
 extension RepeatTests {
-    /// ComfyUI's default workflow, with an adapter, a layer of CLIP and a second sampler.
+    /// ComfyUI's default workflow, with an adapter, a CLIP layer setting and a second sampler.
     static let graph = """
         {"3": {"class_type": "KSampler", "inputs": {"seed": 156680208700286, "steps": 20, "cfg": 8.0,
           "sampler_name": "dpmpp_2m_sde_gpu", "scheduler": "karras", "denoise": 1.0, "model": ["10", 0],
@@ -45,7 +45,7 @@ extension RepeatTests {
         #expect(found.warnings.count == warned.count, "\(found.warnings)")
     }
 
-    /// A graph with other nodes than ComfyUI's own: what cannot be read is said, and nothing else.
+    /// A graph with nodes that are not ComfyUI's own: what cannot be read is reported, and nothing else.
     private func foreign(
         _ sampler: String = "",
         positive: String = "a lake",
@@ -81,7 +81,7 @@ extension RepeatTests {
         #expect(!plain.warnings.contains { $0.contains("EmptySD3") }, "\(plain.warnings)")
         #expect(plain.warnings.contains { $0.contains("ConditioningZeroOut is taken") })
 
-        // Values of other nodes are read, and those nodes not called unsupported.
+        // Values from other nodes are read, and those nodes are not called unsupported.
         let values = try foreign(
             "\"seed\": [\"8\", 0], \"steps\": [\"9\", 0]",
             """
@@ -94,7 +94,7 @@ extension RepeatTests {
             !values.warnings.contains { $0.contains("not supported") }
         )
 
-        // What cannot be read is said, with the flag.
+        // What cannot be read is reported, with the flag to use.
         for (sampler, flag) in [
             ("\"steps\": [\"8\", 0]", "--steps"), ("\"steps\": \"abc\"", "--steps"),
             ("\"cfg\": [\"8\", 0]", "--guidance"), ("\"sampler_name\": [\"8\", 0]", "--scheduler"),
@@ -110,7 +110,7 @@ extension RepeatTests {
             )
         }
 
-        // An adapter that the texts do not pass changes the UNet alone.
+        // An adapter that the prompts do not pass through changes only the UNet.
         let lora = """
             , "8": {"class_type": "LoraLoader", "inputs": {"lora_name": "sd15-loha.safetensors",
             "strength_model": 0.7, "strength_clip": 0.7, "model": ["4", 0], "clip": ["4", 1]}}
@@ -119,7 +119,7 @@ extension RepeatTests {
         #expect(adapted.contains { $0.hasSuffix("sd15-loha.safetensors:0.7:te=0.0") }, "\(adapted)")
     }
 
-    /// ComfyUI knows weights in brackets, and nothing else of A1111's language.
+    /// ComfyUI has weights in brackets, and nothing else of A1111's prompt language.
     @Test(arguments: [
         ("(red:1.2) boat BREAK x", "(red:1.2) boat break x"),
         ("(red:1.2) AND dog", "(red:1.2) and dog"), ("(red:1.2), cat:2", "(red:1.2), cat(:2:1.0)"),
@@ -131,7 +131,7 @@ extension RepeatTests {
         #expect(found.arguments.contains("--prompt=\(expected)"), "\(found.arguments)")
     }
 
-    /// The editor's graph, where a node is bypassed and another muted.
+    /// The editor's graph, with one node bypassed and another muted.
     @Test func workflowOfComfyUI() throws {
         let workflow = """
             {"nodes": [

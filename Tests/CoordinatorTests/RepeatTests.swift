@@ -5,7 +5,7 @@ import Sampling
 import TestSupport
 import Testing
 
-/// How pictures of other programs are repeated: the flags that their texts become.
+/// How pictures from other programs are repeated: the flags that their texts become.
 @Suite struct RepeatTests {
     /// Writes a picture with a text.
     static func picture(
@@ -68,7 +68,7 @@ import Testing
         #expect(found.warnings.count == warned.count, "\(found.warnings)")
     }
 
-    /// Each line of settings, the flags that it becomes besides the common ones, and what is said.
+    /// Lines of settings, the flags that they become besides the common ones, and the warnings.
     private static let lines: [(String, [String], [String])] = [
         ("Sampler: Euler a", ["--scheduler=euler_a", "--timestep-spacing=linspace"], []),
         ("Sampler: DPM++ 2M SDE Karras", ["--scheduler=dpmpp_2m_sde", "--karras"], []),
@@ -94,7 +94,7 @@ import Testing
             "Sampler: Euler, Schedule type: Polyexponential",
             ["--scheduler=euler", "--sigmas=exponential", "--timestep-spacing=linspace"], []
         ),
-        // A1111 writes the schedule type, and does not ask it.
+        // A1111 writes the schedule type, but does not use it.
         (
             "Sampler: DDIM, Schedule type: Karras", ["--scheduler=ddim"],
             ["'Karras' changes nothing"]
@@ -147,7 +147,7 @@ import Testing
         for part in warned { #expect(found.warnings.contains { $0.contains(part) }, "\(part)") }
     }
 
-    /// Clip skip means something for Stable Diffusion 1 only, in A1111.
+    /// In A1111, clip skip means something only for Stable Diffusion 1.
     @Test(
         arguments: [
             ("sdxl-tiny", "1", []), ("sdxl-tiny", "2", []), ("sdxl-tiny", "3", ["'Clip skip' (3)"]),
@@ -164,7 +164,7 @@ import Testing
         for part in warned { #expect(found.warnings.contains { $0.contains(part) }) }
     }
 
-    /// ComfyUI's last layer is not read with SDXL; samplers over levels that they do not have.
+    /// ComfyUI's last CLIP layer is not read with SDXL; samplers with noise levels other than their own.
     @Test(
         arguments: [
             ("ddim", "karras", ["--scheduler=ddim", "--karras"], 0),
@@ -193,7 +193,7 @@ import Testing
         #expect(found.warnings.count == 4 + warned, "\(found.warnings)")
     }
 
-    /// A1111 hashes what follows a LoRA's header; other programs the whole file.
+    /// A1111 hashes what follows a LoRA's header, other programs the whole file.
     @Test func aLoRAWithOtherContentsIsSaid() throws {
         let file = "\(fixtures)/adapters/sd15-loha.safetensors"
         let whole = try FileHash.sha256(of: file)
@@ -221,7 +221,7 @@ import Testing
         #expect(fields.map(\.key) == ["Steps", "Seed", "Hashes", "Version"], "\(fields)")
     }
 
-    /// Flags override what a picture says, and what depends on it.
+    /// Flags override what a picture says, and whatever depends on it.
     @Test func flagsOverrideThePicture() throws {
         let text = """
             {"version": "\(RenderSession.version)", "prompt": "a", "steps": 9, "scheduler": "euler", "karras": true,
@@ -246,12 +246,12 @@ import Testing
                 "--ladder=1,2", "--window-weight=gaussian", "--stride=4",
             ]
         )
-        // Without the setting a picture had uniform weights.
+        // Pictures without this setting had uniform weights.
         let older = text.replacing("\"window-weight\": \"gaussian\", ", with: "")
         #expect(try recipe([("tessera", older)]).arguments.contains("--window-weight=uniform"))
     }
 
-    /// The plan of a picture of the tiny model.
+    /// The plan of a picture from the tiny model.
     private func plan(_ settings: RenderSettings) throws -> RenderPlan {
         try RenderPlan(
             settings,
@@ -272,7 +272,7 @@ import Testing
         )
     }
 
-    /// Whatever a picture's JSON may have besides settings is repeated, or needs not be.
+    /// Whatever a picture's JSON has besides settings is either repeated or does not need to be.
     @Test func everyFactIsKnown() throws {
         var text = PictureText(
             prompt: "a",
@@ -304,7 +304,7 @@ import Testing
             "--lora=\(fixtures)/adapters/sd15-loha.safetensors:0.5",
         ] { #expect(found.arguments.contains(word), "\(word) of \(found.arguments)") }
         #expect(found.arguments.contains { $0.hasPrefix("--quality") } == false)
-        // Each file that is not there is an error, that says how to give it.
+        // Each missing file is an error that says how to provide it.
         let all: Set<String> = ["refiner", "embedding", "tokenizer", "inputs"]
         let missing: [(String, String, String)] = [
             ("refiner", "'nowhere'", "--refiner"), ("embedding", "'mine'", "--embedding FILE:mine"),
@@ -321,7 +321,7 @@ import Testing
         }
     }
 
-    /// A picture of Tessera is repeated with its own files, or not at all; those of other programs with what there is.
+    /// A picture of Tessera is repeated with its own files or not at all; those of other programs with what there is.
     @Test func filesOfOurOwnPicturesMustBeThere() throws {
         func own(_ more: String) -> String {
             "{\"version\": \"\(RenderSession.version)\", \"prompt\": \"a\", \(more)}"
@@ -363,7 +363,7 @@ import Testing
         }
     }
 
-    /// The line of settings alone, as where a site keeps no more: it says the method and what belongs to it.
+    /// The line of settings alone, as on sites that keep nothing else: it has the method and the method's settings.
     @Test func theLineOfSettingsIsRead() throws {
         var settings = RenderSettings(
             size: Extent(height: 128, width: 128),

@@ -53,7 +53,7 @@ import Testing
         for field in NameTemplate.fields { #expect(try !name("{\(field)}.png").contains("{")) }
     }
 
-    /// A prompt cannot name another folder, a hidden file or a name that is too long.
+    /// A prompt cannot produce another folder, a hidden file or a name that is too long.
     @Test(arguments: [
         "../../etc/passwd", "/root", ".hidden", "", "…", "a\u{0}b", "a\nb", "con:aux|*?<>\"",
         String(repeating: "東京", count: 300), "-rf",
@@ -69,7 +69,7 @@ import Testing
         )
     }
 
-    /// Every file and folder with a field has a name that file systems take, cut between characters.
+    /// Every file or folder name with a field in it fits the limits of file systems, and is cut between characters.
     @Test func namesAreBoundedInBytes() throws {
         let accented = "e" + String(repeating: "\u{301}", count: 400)
         for prompt in [
@@ -84,17 +84,17 @@ import Testing
             #expect(names.count == 4 && names[0] == "x" && names[3].hasSuffix(".png"), "\(path)")
             for name in names {
                 #expect((1...200).contains(name.utf8.count), "\(name.utf8.count) bytes")
-                // Nothing of a character is left behind.
+                // No part of a character is left over.
                 #expect(!name.contains("\u{FFFD}"))
             }
         }
-        // Whole characters, where one has fewer bytes than a name.
+        // Cut at whole characters, as long as one has fewer bytes than a name.
         let cut = try name(
             "{prompt}{prompt}{prompt}{prompt}",
             prompt: String(repeating: "東", count: 60)
         )
         #expect(cut == String(repeating: "東", count: 66))
-        // What a person wrote out is left alone; it is refused if it is too long.
+        // What the user spelled out is left alone, and refused if it is too long.
         let long = String(repeating: "b", count: 250)
         #expect(try name("\(long)/{seed}.png") == "\(long)/0.png")
         #expect(throws: InputError.self) {
@@ -102,7 +102,7 @@ import Testing
         }
     }
 
-    /// Files that name each other twice would make a thousand million replacements.
+    /// Files that each name the next one twice would make a billion replacements.
     @Test(.timeLimit(.minutes(1))) func nestedWildcardsAreBounded() throws {
         try inTemporaryFolder { folder in
             for i in 0..<30 {
@@ -121,7 +121,7 @@ import Testing
                 }
             }
             #expect(try wildcards.expand("__a20__", seed: 1, flag: "--prompt") == "")
-            // Braces that are never closed are looked at once.
+            // Unclosed braces are scanned only once.
             for text in ["{", "{a", "{|"] {
                 let long = String(repeating: text, count: 50_000)
                 #expect(try wildcards.expand(long, seed: 1, flag: "--prompt") == long)
@@ -132,7 +132,7 @@ import Testing
         }
     }
 
-    /// What cannot become a file is refused before anything is rendered.
+    /// A path that cannot become a file is refused before anything is rendered.
     @Test func pathsAreChecked() throws {
         try inTemporaryFolder { folder in
             try "".write(toFile: "\(folder)/file", atomically: true, encoding: .utf8)
@@ -204,7 +204,7 @@ import Testing
                 seen.keys.contains("a orange lake") && seen.keys.contains("a blue old stone bridge")
             )
             #expect(try expand("__animals/cats__", 1) == "lion")
-            // What is not a wildcard stays, and a backslash keeps what would be one.
+            // What is not a wildcard stays, and a backslash escapes what would be one.
             for text in ["snake_case a__b", "{a}", "{", "a | b", "__", "(a:1.2) [b|c]"] {
                 #expect(try expand(text, 1) == text)
             }

@@ -30,7 +30,7 @@ import Testing
         #expect(unit.text.contains("WantedBy=default.target"))
         #expect(unit.startCommands.contains("systemctl --user enable --now \(unit.name)"))
         try inTemporaryFolder { folder in
-            // A second time, it replaces the first; nothing else is left.
+            // Installing it a second time replaces the first one; nothing else is left.
             for _ in 0..<2 {
                 let path = try unit.install(in: "\(folder)/systemd/user")
                 #expect(try String(contentsOfFile: path, encoding: .utf8) == unit.text)

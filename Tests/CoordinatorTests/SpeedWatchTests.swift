@@ -2,7 +2,7 @@ import Coordinator
 import Protocol
 import Testing
 
-/// Workers that work but crawl are told from those that are slow by nature, and from chance.
+/// Workers that work but crawl are told apart from naturally slow ones, and from chance.
 @Suite struct SpeedWatchTests {
     private let one = WorkerID(1)
     private let two = WorkerID(2)
@@ -29,7 +29,7 @@ import Testing
         var watch = SpeedWatch()
         let mixed: [Double] = [1, 1, 9, 1, 1, 1, 9, 1, 1, 1.5, 2, 2, 2, 2, 2, 2, 2]
         #expect(changes(&watch, one, mixed) == [])
-        // Units that were computed with others say that they took no time.
+        // Units that were computed together with others report that they took no time.
         #expect(changes(&watch, one, [0, 0, 0, 0]) == [])
     }
 
@@ -44,7 +44,7 @@ import Testing
         var watch = SpeedWatch()
         let fast = [Double](repeating: 1, count: 6)
         let slow = [Double](repeating: 5, count: 6)
-        // With one other of its kind nobody knows which one is usual.
+        // With only one other worker of its kind, nobody knows which of them is normal.
         #expect(changes(&watch, one, fast) == [] && changes(&watch, three, slow) == [])
         #expect(changes(&watch, two, fast) == [])
         #expect(changes(&watch, three, [5]) == [.crawls(5, than: .others)])

@@ -22,7 +22,7 @@ import Testing
             && !Set(a.left..<a.left + a.width).isDisjoint(with: b.left..<b.left + b.width)
     }
 
-    /// In whatever order views are done: each is given out once, as soon as what it needs is done, and not before.
+    /// In whatever order views finish, each one is given out once, as soon as what it needs is done and not before.
     @Test(arguments: 0..<20 as Range<UInt64>)
     func viewsBeginAsSoonAsWhatTheyNeedIsThere(seed: UInt64) {
         var random = SplitMix(seed)

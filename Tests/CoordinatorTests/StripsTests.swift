@@ -5,7 +5,7 @@ import Testing
 
 private func units(_ count: UInt64) -> [UnitID] { (1...count).map { UnitID($0) } }
 
-/// How often a site got something else than what follows on its last unit.
+/// How often a site got something other than the unit that follows its last one.
 private func breaks(_ given: [UnitID]) -> Int {
     zip(given, given.dropFirst()).count { $0.rawValue + 1 != $1.rawValue }
 }
@@ -19,7 +19,7 @@ private func breaks(_ given: [UnitID]) -> Int {
         #expect(given == units(20))
     }
 
-    /// Sites of unlike speeds, workers without a relay among them.
+    /// Sites of different speeds, including workers without a relay.
     @Test(arguments: 1...20 as ClosedRange<UInt64>)
     func everythingIsTakenOnceAndMostlyNeighbours(seed: UInt64) {
         var random = SplitMix(seed)
@@ -36,7 +36,7 @@ private func breaks(_ given: [UnitID]) -> Int {
         #expect(given.values.reduce(0) { $0 + breaks($1) } < 40)
     }
 
-    /// What the others began in a step says nothing about the next one.
+    /// What other sites began in one step does not affect the next step.
     @Test func everyRankBeginsAnew() {
         var strips = Strips()
         #expect(strips.take(for: 1, from: units(9), rank: 0) == 0)
@@ -52,7 +52,7 @@ private func breaks(_ given: [UnitID]) -> Int {
         WorkerID(4): HostID("s"),
     ]
 
-    /// Each site's units follow each other, although its workers take turns with the others'.
+    /// Each site's units are consecutive, although its workers take turns with the others'.
     @Test func aSiteGetsNeighbours() throws {
         var script = DispatcherScript()
         for number in 1...5 {
@@ -86,7 +86,7 @@ private func breaks(_ given: [UnitID]) -> Int {
         for (site, units) in given where site != nil { #expect(breaks(units) < 8, "\(units)") }
     }
 
-    /// A unit that failed goes where it may, whatever its neighbours are.
+    /// A failed unit goes wherever it may, whatever its neighbours are.
     @Test func whatFailedGoesElsewhere() throws {
         var script = DispatcherScript()
         for number in 1...4 {

@@ -5,9 +5,9 @@ import Sampling
 import TestSupport
 import Testing
 
-/// A model's suggestions beside explicit choices, and from one run of a job to the next.
+/// A model's suggestions alongside explicit choices, and from one run of a job to the next.
 @Suite struct SuggestionTests {
-    /// A model with such a file.
+    /// Runs `body` with a model that has this `tessera.json`.
     private func inModel<Result>(
         _ json: String?,
         _ body: (_ model: String) throws -> Result
@@ -63,7 +63,7 @@ import Testing
         {
             $0.set(Settings.sigmas, to: .exponential)
         },
-        // As --scheduler euler_beta.
+        // As `--scheduler euler_beta` does.
         Case("{\"karras\": true}", drops: "karras", "sigmas beta") {
             $0.set(Settings.scheduler, to: .euler)
             $0.set(Settings.sigmas, to: .beta)
@@ -107,12 +107,12 @@ import Testing
         },
     ]
 
-    /// Flags always win, and the line of suggestions says what does not count, and why.
+    /// Flags always win, and the line of suggestions says which ones do not count, and why.
     @Test(arguments: conflicts) func aSuggestionYieldsToAFlag(_ conflict: Case) throws {
         try inModel(conflict.json) { model in
             let session = try read(model, conflict.choose)
             let line = try #require(session.suggestion)
-            // Where nothing conflicts, nothing is said.
+            // If nothing conflicts, nothing is said.
             guard !conflict.json.contains("tcd") else {
                 #expect(!line.contains("; not"), "\(line)")
                 return
@@ -133,7 +133,7 @@ import Testing
         }
     }
 
-    /// What a flag decides is not called suggested.
+    /// A setting that a flag decides is not listed as suggested.
     @Test func whatAFlagReplacesIsNotListed() throws {
         try inModel("{\"guidance\": 2, \"steps\": 9}") { model in
             let one = try read(model) { $0.set(Settings.steps, to: 5) }
@@ -147,10 +147,10 @@ import Testing
         }
     }
 
-    /// A suggested sampler is given up for what only others can do; its other suggestions stay.
+    /// A suggested sampler yields to settings that only other samplers support; the file's other suggestions stay.
     @Test func aSuggestedSamplerYields() throws {
         try inModel("{\"scheduler\": \"lcm\", \"guidance\": 2}") { model in
-            // Any levels will do for this one.
+            // This sampler accepts any noise levels.
             let respaced = try read(model) { $0.set(Settings.karras, to: true) }
             #expect(respaced.plan.settings.scheduler == .lcm && respaced.plan.settings.karras)
             let session = try read(model) { $0.set(Settings.timestepSpacing, to: .trailing) }
@@ -160,7 +160,7 @@ import Testing
         }
     }
 
-    /// The error of a file that conflicts with itself names the file and the key, not a flag that nobody gave.
+    /// If a file conflicts with itself, the error names the file and the key, not a flag that nobody gave.
     @Test(arguments: [
         ("{\"scheduler\": \"lcm\", \"timestep-spacing\": \"trailing\"}", "timestep-spacing"),
         ("{\"scheduler\": \"tcd\", \"karras\": true}", "karras"),
@@ -179,7 +179,7 @@ import Testing
         }
     }
 
-    /// What conflicts without suggestions is the flags' own fault.
+    /// A conflict without suggestions is blamed on the flags themselves.
     @Test func flagsThatConflictAreNamed() throws {
         try inModel("{\"guidance\": 3}") { model in
             let error = #expect(throws: InputError.self) {
@@ -192,7 +192,7 @@ import Testing
         }
     }
 
-    /// A job goes on with the suggestions that it was started with.
+    /// A job continues with the suggestions that it was started with.
     @Test func suggestionsAreReadOnce() throws {
         try inModel("{\"guidance\": 3, \"negative-prompt\": \"rain\"}") { model in
             let memory = SuggestionMemory()
@@ -216,7 +216,7 @@ import Testing
         }
     }
 
-    /// A file that comes later does not count either.
+    /// A file that is added later does not count either.
     @Test func thatThereWasNoneIsRemembered() throws {
         try inModel(nil) { model in
             let memory = SuggestionMemory()
@@ -231,7 +231,7 @@ import Testing
         }
     }
 
-    /// The advice for a first phase that is too small helps.
+    /// Following the advice about a first phase that is too small helps.
     @Test func adviceForSmallFirstPhasesFitsTheirShape() throws {
         try inModel(nil) { model in
             func notice(_ height: Int, _ width: Int) throws -> String? {

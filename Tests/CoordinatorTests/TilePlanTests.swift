@@ -36,7 +36,7 @@ import Testing
         }
     }
 
-    /// Together the tiles give the lattice of the whole, and no more than may travel.
+    /// Together, the tiles give the lattice of the whole, and no more tokens than may be sent.
     @Test(arguments: [(200, 300), (257, 256), (2048, 2048), (30, 5000)])
     func keysAreOneLattice(_ height: Int, _ width: Int) {
         let latent = Extent(height: height, width: width)
@@ -106,7 +106,8 @@ import Testing
         #expect(plan(48, 48, 48).evaluations == 1 && plan(48, 48, 48).passes == 1)
         #expect(abs(plan(48, 48, 16).evaluations - 1.5080690364289726) < 1e-9)
         #expect(abs(plan(160, 130, 96).evaluations - 1.070761384399054) < 1e-9)
-        // A tile of the latent is sent with 14 pixels of margin; a token for each latent pixel and the picture come back.
+        // A tile of the latent is sent with a margin of 14 pixels; a token for each latent pixel and the picture come
+        // back.
         let nine = plan(48, 48, 16)
         #expect(config.decoder.norms == 22 && nine.passes == 23 && config.decoder.halo == 14)
         let inputs = (30 + 44 + 30) * (30 + 44 + 30) * 4

@@ -5,8 +5,9 @@ import Sampling
 import TestSupport
 import Testing
 
-/// A decoder that paints every latent pixel as 8×8 equal ones, whose colours are its first three channels; an encoder that
-/// takes their mean, and as the fourth channel how much brighter the upper half is. Predicts what it is given.
+/// A decoder that expands every latent pixel to a block of 8×8 equal pixels, coloured by its first three channels; an
+/// encoder that takes each block's mean, and as the fourth channel how much brighter its upper half is. Predictions are
+/// the input itself.
 private struct Blocks: UnitByUnit {
     func result(of unit: WorkUnit, at place: Int) throws -> WorkResult {
         switch unit.work {
@@ -46,7 +47,7 @@ private struct Blocks: UnitByUnit {
     }
 }
 
-/// What a phase of DemoFusion starts from.
+/// What a phase of DemoFusion starts from, by upscale mode.
 @Suite struct UpscaleModeTests {
     private struct Begun: Error {}
 
@@ -98,7 +99,7 @@ private struct Blocks: UnitByUnit {
         return last
     }
 
-    /// Row 5 of channels 0 and 3 of the latent that phase 2 starts from, by numpy and Pillow:
+    /// Row 5 of channels 0 and 3 of the latent that phase 2 starts from, by NumPy and Pillow:
     ///
     ///     y, x, c = np.ogrid[:8, :8, :4]
     ///     picture = (((5 * y + 3 * x + 7 * c) % 11) / 11 - 0.5)[..., :3].repeat(8, 0).repeat(8, 1)
@@ -120,7 +121,7 @@ private struct Blocks: UnitByUnit {
         for (found, expected) in zip(found, Self.row5) { #expect(abs(found - expected) < 1e-5) }
     }
 
-    /// In the latent, the fourth channel is interpolated as the others are.
+    /// In the latent mode, the fourth channel is interpolated like the others.
     @Test(arguments: Border.allCases) func anEnlargedLatentIsInterpolated(border: Border) throws {
         let state = try begun(.latent, border)
         let upsampled = try #require(state.source).upsampled

@@ -42,7 +42,7 @@ private func opinion(
         #expect(!Judgement.areAlike(opinion(answer()), opinion(answer(0.01), other), gain: 1))
     }
 
-    /// PyTorch's bytes depend on what is not announced.
+    /// PyTorch's bytes depend on things that workers do not announce.
     @Test func answersOfPyTorchAreComparedWithinATolerance() {
         let torch = AnswerKind(
             processor: "GPU",
@@ -63,7 +63,7 @@ private func opinion(
         #expect(!Judgement.areAlike(opinion(result(0)), opinion(answer()), gain: 1))
     }
 
-    /// One wrong element of many counts.
+    /// One wrong element among many is enough.
     @Test func oneElementIsEnough() {
         var values = answer().tensor?.values ?? []
         values[5] += 0.2
@@ -77,7 +77,7 @@ private func opinion(
         #expect(first.firstIsWrong && !first.secondIsWrong)
         let second = Judgement.between(good, bad, third: good, gain: 1)
         #expect(!second.firstIsWrong && second.secondIsWrong)
-        // Of another kind: near one of them.
+        // A third answer of another kind is near one of the two.
         let near = Judgement.between(good, bad, third: opinion(answer(1e-5), other), gain: 1)
         #expect(!near.firstIsWrong && near.secondIsWrong)
         // In bfloat16 both could be right, but one is much nearer.
@@ -107,7 +107,7 @@ private func opinion(
     }
 }
 
-/// What is thrown away, and where the render goes on.
+/// What is thrown away, and where the render continues.
 @Suite struct ContributionsTests {
     @Test func whatWasAnsweredSinceTheLastGoodCheckIsThrownAway() {
         var contributions = Contributions()
@@ -118,7 +118,7 @@ private func opinion(
         contributions.vouch(for: a, in: 6, by: b)
         contributions.vouch(for: a, in: 3, by: b)
         #expect(contributions.accuse([a], all: false) == 6)
-        // Where every answer needs a voucher, one is not enough.
+        // If every answer needs a voucher, one is not enough.
         #expect(contributions.accuse([a], all: true) == 0)
     }
 
@@ -146,7 +146,7 @@ private func opinion(
 }
 
 @Suite struct SnapshotsTests {
-    /// A bounded number of states, the first and the newest among them; going back never overshoots.
+    /// A bounded number of states, including the first and the newest; going back never overshoots.
     @Test func memoryIsBounded() {
         var snapshots = Snapshots(first: 0, capacity: 6)
         for step in 1...200 {
@@ -208,7 +208,7 @@ private func opinion(
         #expect(all.choose(candidates([a], 9), { _ in known() }, key: (0, 1)) == Array(0..<9))
     }
 
-    /// They come from a file.
+    /// The counts come from a file.
     @Test(arguments: [Int.max, Int.min, -1])
     func damagedCountsEndNothing(_ count: Int) {
         var record = SiteRecord()
@@ -218,7 +218,7 @@ private func opinion(
         #expect(record.checked > 0 && record.wrong > 0 && record.goodSinceWrong == 0)
     }
 
-    /// New hosts are checked once even in a small render, and those that were wrong several times.
+    /// Even in a small render, new hosts are checked once, and hosts that have been wrong several times.
     @Test func newAndWrongHostsAreCheckedMore() {
         var choice = CheckChoice(share: .share(0.01), seed: 4)
         let records = [a: SiteRecord(), b: known(), c: known(wrong: true)]
@@ -227,7 +227,7 @@ private func opinion(
         for index in choice.choose(all, { records[$0] ?? SiteRecord() }, key: (0, 1)) {
             counts[all[index].site, default: 0] += 1
         }
-        // Beside these, at most one is paid for.
+        // Besides these, the share allows at most one check.
         #expect(counts[a, default: 0] >= 1 && counts[c, default: 0] >= 4)
         #expect(counts.values.reduce(0, +) <= 6)
         for step in 1..<200 {

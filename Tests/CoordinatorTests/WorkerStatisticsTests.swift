@@ -1,7 +1,7 @@
 import Coordinator
 import Testing
 
-/// What workers have done since a render began.
+/// What workers have done since the start of a render.
 @Suite struct WorkerStatisticsTests {
     private func worker(
         _ name: String,
@@ -51,7 +51,7 @@ import Testing
         )
         #expect(lines([worker("a", views: 3), gone, gone].since([])) == ["a 7"])
         #expect(lines([gone, gone].since([])) == ["a 4 gone"])
-        // With another precision it is another worker.
+        // With another precision it counts as another worker.
         #expect(
             lines([gone, worker("a", views: 3, precision: "bf16")].since([])) == [
                 "a 2 gone", "a 3",

@@ -4,8 +4,8 @@ import Synchronization
 
 /// An autoencoder called directly, in this process; it counts the requested parts of pictures.
 package final class DirectRenderer: UnitByUnit {
-    /// Not Sendable, and safe here: a tiled evaluation starts no threads, and calls its renderer on its caller's. So only
-    /// the thread that made it uses it.
+    /// `nonisolated(unsafe)`: `VAE` is not Sendable, but a tiled evaluation starts no threads and calls its renderer on
+    /// the caller's thread, so only one thread uses it.
     nonisolated(unsafe) private let vae: VAE
     private let forgetsTiles: Bool
     private let counts = Mutex((parts: 0, seen: Set<TileID>()))

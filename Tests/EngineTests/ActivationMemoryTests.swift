@@ -2,7 +2,7 @@ import Engine
 import TestSupport
 import Testing
 
-/// The memory of activations: planned after the first evaluation of a shape.
+/// The memory plan for activations, made after the first evaluation of each shape.
 @Suite struct ActivationMemoryTests {
     @Test func liveBuffersDoNotOverlap() {
         var random = Mutator(seed: 3)
@@ -29,7 +29,7 @@ import Testing
                     )
                 }
             }
-            // Never more than all at once, never less than what lives together.
+            // At least the peak of what is live at once, at most all buffers together.
             let most =
                 lives.indices.map { moment in
                     lives.filter { $0.taken <= 2 * moment && $0.returned > 2 * moment }
@@ -67,7 +67,7 @@ import Testing
                 if round == 0 { first.append(answer) }
                 #expect(answer == first[i])
             }
-            // The second round makes the block that the plans need.
+            // The second round allocates the block that the plans need.
             if round == 1 { allocations = host.allocations }
         }
         #expect(allocations > 0 && host.allocations == allocations)

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// LoHa, LoKr, DoRA, IA3, OFT, BOFT and whole differences against LyCORIS and PEFT
+/// LoHa, LoKr, DoRA, IA3, OFT, BOFT and full differences against LyCORIS and PEFT
 /// (`Training/reference/make_adapter_fixtures.py`).
 @Suite struct AdapterTests {
     static let folder = "\(SingleFileLayout.ownFixtures)/adapters"
@@ -19,7 +19,7 @@ import Testing
         try LoRATests.expectAnswers(one, change: 0.01)
     }
 
-    /// What `inspect` says of each file by itself, and of a model with it.
+    /// What `inspect` reports for each file alone, and for a model with it.
     @Test(arguments: [
         ("sd15-loha", "LoHa", "6 LoHa of rank 2", "2 LoHa of rank 2"),
         ("sd15-dora", "DoRA", "6 DoRA of rank 2", "2 DoRA of rank 2"),
@@ -55,7 +55,7 @@ import Testing
         #expect(groups.first?["component"]?.string == "unet")
     }
 
-    /// Parts of the model with weights of their own.
+    /// Parts of the model with their own adapter weights.
     @Test(arguments: [
         ("", Float(0.5), Float(0.5)), (":unet=2", 2, 2), (":unet=2:mid=0", 0, 2),
         (":mid=4", 4, 0.5), (":up=4", 0.5, 0.5), (":down=3", 0.5, 3), (":down=3:down.0=1", 0.5, 1),
@@ -85,7 +85,7 @@ import Testing
         }
     }
 
-    /// A change that overflows is named when the model is opened, with the module and the weight.
+    /// A change that overflows is reported when the model is opened, with its module and weight.
     @Test(arguments: [Float(1), 100]) func overflowIsNamed(weight: Float) throws {
         try inTemporaryFolder { folder in
             let file = "\(folder)/a.safetensors"
@@ -110,7 +110,8 @@ import Testing
         }
     }
 
-    /// PEFT's settings decide the scale, and what they ask for beyond that is refused; without them that is said.
+    /// PEFT's settings set the scale, and anything else that they ask for is refused; a notice says if they are
+    /// missing.
     @Test func settingsOfPEFTAreRead() throws {
         try inTemporaryFolder { folder in
             let copy = "\(folder)/peft"

@@ -1,7 +1,7 @@
 import Engine
 import Testing
 
-/// What is computed with where nothing is asked for.
+/// The backend and precision that are chosen by default.
 @Suite struct BackendChoiceTests {
     @Test(arguments: [
         (Processor(hasAVX2: true, hasAVX512: true, hasBFloat16: true), "onednn bf16"),

@@ -24,7 +24,7 @@ private let backends: [EngineOptions] = TestedBackends.all.flatMap { kind in
         ConvCase(shape: [1, 1, 1, 3], outputs: 2, kernel: 3, stride: 1, padding: .all(1)),
         ConvCase(shape: [2, 16, 16, 8], outputs: 32, kernel: 3, stride: 1, padding: .all(1)),
         ConvCase(shape: [1, 17, 31, 16], outputs: 5, kernel: 3, stride: 1, padding: .all(1)),
-        // Multiples of 16 channels, and what is left of panels of 64 and of tiles of 4×4 pixels.
+        // Multiples of 16 channels, with partial panels of 64 channels and partial tiles of 4×4 pixels.
         ConvCase(shape: [2, 13, 10, 80], outputs: 144, kernel: 3, stride: 1, padding: .all(1)),
         ConvCase(shape: [1, 50, 47, 16], outputs: 16, kernel: 3, stride: 1, padding: .all(1)),
         ConvCase(shape: [1, 1, 3, 32], outputs: 16, kernel: 3, stride: 1, padding: .all(1)),
@@ -138,7 +138,7 @@ private let backends: [EngineOptions] = TestedBackends.all.flatMap { kind in
         )
     }
 
-    /// Rows, inputs, outputs: one panel, several, and a last one that is not full.
+    /// Rows, inputs, outputs: one panel, several panels, and a partial last panel.
     @Test(arguments: backends, [[3, 5, 7], [64, 32, 768], [300, 10, 1300]])
     func gates(_ options: EngineOptions, _ size: [Int]) throws {
         let backend = try options.makeBackend()
@@ -159,12 +159,12 @@ private let backends: [EngineOptions] = TestedBackends.all.flatMap { kind in
         check(backend.download(backend.gated(backend.upload(x), panels)), expected, "gated")
     }
 
-    /// A mean far from zero is where a careless variance loses its digits.
+    /// With a mean far from zero, a naive variance loses precision.
     @Test(arguments: backends, [Float(0), 30]) func normalises(
         _ options: EngineOptions,
         _ offset: Float
     ) throws {
-        // PyTorch's own group norm loses them: it sums squares in float32 (channels last, on the processor).
+        // So does PyTorch's own group norm: it sums squares in float32 (channels last, on the processor).
         guard options.backend != .torch || offset == 0 else { return }
         let backend = try options.makeBackend()
         var noise = Noise(4)
@@ -227,7 +227,7 @@ private let backends: [EngineOptions] = TestedBackends.all.flatMap { kind in
                 "group norm \(shape) of biased channels",
                 within: Tolerance.norm
             )
-            // A layer norm is a group norm of one group over every token of its own.
+            // A layer norm is a group norm with one group, over each token by itself.
             let tokens = x.reshaped([x.count / channels, 1, channels])
             let layered = Oracle.groupNorm(
                 tokens,
@@ -245,7 +245,7 @@ private let backends: [EngineOptions] = TestedBackends.all.flatMap { kind in
         }
     }
 
-    /// Queries, tokens to attend to, heads, width of a head; the last need several query blocks.
+    /// Queries, keys, heads, head width; the last cases need several query blocks.
     @Test(
         arguments: backends,
         [[5, 5, 1, 8], [77, 77, 4, 8], [300, 77, 2, 16], [64, 300, 3, 4], [600, 600, 1, 4]]
@@ -256,7 +256,7 @@ private let backends: [EngineOptions] = TestedBackends.all.flatMap { kind in
         var noise = Noise(5)
         let q = noise.tensor([2, queries, all], scale: 3)
         let (k, v) = (noise.tensor([2, keys, all], scale: 3), noise.tensor([2, keys, all]))
-        // Keys and values side by side, as one product leaves them.
+        // Keys and values side by side, as one matrix product returns them.
         let both = backend.concatChannels(backend.upload(k), backend.upload(v))
         for causal in queries == keys ? [false, true] : [false] {
             let found = backend.attention(
@@ -337,7 +337,7 @@ private let backends: [EngineOptions] = TestedBackends.all.flatMap { kind in
 }
 
 @Suite struct ThreadPoolTests {
-    /// Every block once, however many rounds and threads, and also when there is nothing to do.
+    /// Every block runs once, for any number of rounds and threads, and also if there are none.
     @Test(arguments: 1...4) func everyBlockRunsOnce(_ threads: Int) {
         let pool = ThreadPool(threads: threads)
         for count in [0, 1, 2, 3, 7, 100] {
@@ -367,7 +367,7 @@ private let backends: [EngineOptions] = TestedBackends.all.flatMap { kind in
 }
 
 extension Backend {
-    /// Keeps a matrix that is there already.
+    /// Prepares a matrix that is already in memory.
     func prepareLinear(weight: Tensor, bias: Tensor?) throws -> LinearWeights {
         try prepareLinear(
             inputs: weight.shape[1],
@@ -376,7 +376,7 @@ extension Backend {
         ) { Parameters(weight, bias: bias) }
     }
 
-    /// Keeps convolution weights that are there already.
+    /// Prepares convolution weights that are already in memory.
     func prepareConv(
         weight: Tensor,
         bias: Tensor?,

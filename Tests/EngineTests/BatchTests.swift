@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// How many views are predicted together.
+/// How the batch size is chosen.
 @Suite struct BatchSizesTests {
     private let shape = BatchSizes.Shape(
         WorkUnit(
@@ -13,7 +13,7 @@ import Testing
     )
     private static let digest = Embedding(context: Tensor(zeros: [1, 1, 1])).digest
 
-    /// Runs batches that take `seconds` each, by their size.
+    /// Runs batches that take `seconds`, by their size, and returns the sizes that were chosen.
     private func sizes(
         _ sizes: inout BatchSizes,
         rounds: Int = 40,
@@ -29,7 +29,7 @@ import Testing
 
     @Test func growsWhileItPays() throws {
         var batches = BatchSizes(limit: 32, isMeasured: true)
-        // Up to eight views take the time of one and a tenth of it for each.
+        // Up to eight views take one second plus 0.1 s each.
         let found = try sizes(&batches) { $0 <= 8 ? 1 + 0.1 * Double($0) : 0.25 * Double($0) }
         #expect(found.last == 8 && found.max() == 16)
         #expect(found.filter { $0 == 1 }.count == 3, "three batches of each size")
@@ -55,10 +55,11 @@ import Testing
     }
 }
 
-/// Batches of the evaluator, and tiles that are too large for a device.
+/// Batches and tiles that do not fit in a device's memory.
 @Suite(.serialized) struct DeviceMemoryTests {
-    /// Views that can share a batch, and one of another shape in the middle. On the fixtures' own noise and prompts diffusers in
-    /// float32 is within 5e-6 of float64; on made-up ones, such as sines, it may be 6e-4 off, and tests nothing.
+    /// Views that can share a batch, except the second, which has another shape. With the fixtures' own noise and
+    /// prompts, diffusers in float32 is within 5e-6 of float64; with made-up ones, such as sines, it may be off by
+    /// 6e-4, and the test would mean nothing.
     private func units(_ count: Int, _ fixture: NetworkFixture) throws -> [WorkUnit] {
         let conditions = try Conditions(fixture)
         let prompts = (0..<2).map { i in
@@ -98,7 +99,7 @@ import Testing
         return LoadedNetworks(model, identity: identity, options: options, batch: batch)
     }
 
-    /// Batches of 1, 2 and 5 through PyTorch are what the reference backend makes of each view.
+    /// Batches of 1, 2 and 5 through PyTorch match the reference backend, view by view.
     @Test(.enabled(if: TestedBackends.hasTorch), arguments: Fixtures.networks, [1, 2, 5])
     func batchesAgreeWithSingleViews(_ fixture: NetworkFixture, _ batch: Int) throws {
         let units = try units(6, fixture)
@@ -111,7 +112,7 @@ import Testing
         }
     }
 
-    /// A batch that does not fit is halved, tried again, and its size remembered.
+    /// A batch that does not fit is halved and retried, and the size that fits is remembered.
     @Test func batchesThatDoNotFitAreHalved() throws {
         let fixture = try #require(Fixtures.networks.first)
         try FakeTorch.inTurn { folder in
@@ -127,16 +128,16 @@ import Testing
                 #expect(try evaluator.evaluate(views).count == 8)
                 #expect(evaluator.evaluations - before == 16, "no batch failed again")
             }
-            // Not even one row.
+            // Not even one row fits.
             let error = FakeTorch.failing("rows>0") {
                 #expect(throws: DeviceError.self) { _ = try evaluator.evaluate(views) }
             }
             #expect(error?.description.contains("one view of 16×16 latent pixels") == true)
-            #expect(error?.description.contains("What helps: a shorter precision") == true)
+            #expect(error?.description.contains("What helps: a lower precision") == true)
         }
     }
 
-    /// Tiles on the device go to files before a batch is halved, and are still there afterwards.
+    /// Tiles kept on the device are moved to files before a batch is halved, and are still available afterwards.
     @Test func keptTilesMakeRoomForViews() throws {
         let fixture = try #require(Fixtures.networks.first)
         try FakeTorch.inTurn { folder in
@@ -160,7 +161,7 @@ import Testing
             #expect(evaluator.fittingViews == nil, "the batch is not halved")
             let second = try evaluator.evaluate([tile(.omitted, first, norm: 2)])[0].statistics
             #expect(second.count == config.decoder.groups, "the tile goes on")
-            // It stays in its file now: there is nothing to move.
+            // The tile is in a file now, so there is nothing to move.
             try FakeTorch.failing("oom@3") { () throws in
                 #expect(try evaluator.evaluate(views).count == 4)
             }
@@ -168,7 +169,7 @@ import Testing
         }
     }
 
-    /// An upper and a lower half with their margins are the tile.
+    /// The upper and lower halves of a tile, with their margins, give the same result as the whole tile.
     @Test(arguments: Fixtures.networks, AutoencoderHalf.allCases)
     func halvesOfATileAreTheTile(_ fixture: NetworkFixture, _ half: AutoencoderHalf) throws {
         let vae = try VAE(
@@ -217,7 +218,7 @@ import Testing
             for (a, b) in zip(joined.statistics, whole.statistics) {
                 #expect(abs(a.mean - b.mean) < 1e-4 && abs(a.variance - b.variance) < 1e-4)
             }
-            // A tile that attends to itself is no two tiles.
+            // A tile that attends to itself cannot be split into halves.
             var own = part
             own.attention = []
             #expect(
@@ -226,7 +227,8 @@ import Testing
         }
     }
 
-    /// A tile for which there is no memory is evaluated in halves; a whole latent fails with its size.
+    /// A tile that does not fit in memory is evaluated in halves; a whole latent fails with an error that states its
+    /// size.
     @Test func tilesThatDoNotFitAreHalved() throws {
         let fixture = try #require(Fixtures.networks.first)
         try FakeTorch.inTurn { folder in

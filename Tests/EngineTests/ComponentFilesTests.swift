@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The names under which folders in Diffusers layout keep their weights.
+/// Names of weight files in folders of the Diffusers layout.
 @Suite struct ComponentFilesTests {
     private static let plain = "diffusion_pytorch_model.safetensors"
     private let tensors: [String: RawTensor] = [
@@ -11,7 +11,7 @@ import Testing
         "c.weight": RawTensor(ones: [1]),
     ]
 
-    /// Names of a whole file, and its variant.
+    /// Names of unsharded files, and their variants.
     @Test(arguments: [
         ("diffusion_pytorch_model.safetensors", nil), ("model.safetensors", nil),
         ("diffusion_pytorch_model.fp16.safetensors", "fp16"),
@@ -27,7 +27,7 @@ import Testing
         }
     }
 
-    /// Names of an index, as versions of Diffusers and Transformers write them.
+    /// Names of index files, as versions of Diffusers and Transformers write them.
     @Test(arguments: [
         ("diffusion_pytorch_model.safetensors.index.json", nil),
         ("model.safetensors.index.json", nil),
@@ -80,7 +80,7 @@ import Testing
         }
     }
 
-    /// An index, and what the error must speak of.
+    /// A faulty index, and what the error must mention.
     @Test(arguments: [
         ("{}", "weight_map"), ("[]", "weight_map"), ("{\"weight_map\": {}}", "empty"),
         ("{\"weight_map\": {\"a.weight\": 1}}", "a.weight"),
@@ -90,7 +90,7 @@ import Testing
         ("{\"weight_map\": {\"a.weight\": \"\"}}", "''"),
         ("{\"weight_map\": {\"a.weight\": \".safetensors\"}}", "'.safetensors'"),
         ("{\"weight_map\": {\"a.weight\": \"x-1.bin\"}}", "x-1.bin"),
-        // b.weight lies in the other shard, c.weight in none that is named, d.weight in none.
+        // b.weight is in the other shard, c.weight in none that the index names, d.weight in none.
         ("{\"weight_map\": {\"a.weight\": \"x-1.safetensors\"}}", "b.weight"),
         (
             "{\"weight_map\": {\"a.weight\": \"x-1.safetensors\", \"b.weight\": \"x-2.safetensors\","
@@ -132,7 +132,7 @@ import Testing
         }
     }
 
-    /// A whole model: a variant's UNet and a VAE in shards are what the plain files are.
+    /// A whole model with a variant's UNet and a sharded VAE equals the model with plain files.
     @Test func modelsOfVariantsAndShards() throws {
         let plain = "\(SingleFileLayout.ownFixtures)/sd15-tiny"
         try inTemporaryFolder { folder in

@@ -3,11 +3,11 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Every key of every configuration of a model, set to values from beyond the edges: read and described
-/// like for a render, or refused in a line that names the file and the key. In this process: a trap, a
-/// hang or a huge allocation ends the tests.
+/// Every key of every configuration of a model, set to extreme values: the model is read and described as for a render,
+/// or refused with one line that names the file and the key. Runs in this process: a trap, a hang or a huge allocation
+/// ends the tests.
 @Suite(.serialized) struct ConfigFuzzTests {
-    /// A file of a model whose keys are changed.
+    /// A configuration file of a model, whose keys are changed.
     struct Target: Sendable, CustomStringConvertible {
         let model: String
         let file: String
@@ -24,7 +24,7 @@ import Testing
             Target(model: "sd21-tiny", file: $0)
         }
 
-    /// Values as JSON texts. What follows the first six can fit no number of a configuration.
+    /// Values as JSON text. After the first six, none is a valid number in a configuration.
     static let extremes: [String] = [
         "0", "1", "2", "3", "0.5", "-1",
         "2147483647", "2147483648", "4294967295", "4294967296", "1099511627776",
@@ -35,7 +35,7 @@ import Testing
         "[\(Array(repeating: "1", count: 100_000).joined(separator: ","))]",
     ]
 
-    /// Keys that published configurations have and the fixtures lack.
+    /// Keys of published configurations that the fixtures lack.
     static let more = [
         "unet/config.json": [
             "num_class_embeds", "mid_block_type", "reverse_transformer_layers_per_block",
@@ -84,12 +84,12 @@ import Testing
             }
             #expect(refused > 0)
             let grown = try peakMemory() - before
-            // Other suites of this process grow at the same time.
+            // Other suites in this process allocate memory at the same time.
             #expect(grown < 1_000_000_000, "\(grown) bytes more for \(target)")
         }
     }
 
-    /// All extremes with TESSERA_FUZZ=all, as in `make fuzz`; else some, other ones for each key.
+    /// All extremes with TESSERA_FUZZ=all, as in `make fuzz`; otherwise a few, different ones for each key.
     private static func values(forKey index: Int) -> [String] {
         guard ProcessInfo.processInfo.environment["TESSERA_FUZZ"] != "all" else {
             return extremes
@@ -98,7 +98,7 @@ import Testing
         return (0..<4).map { _ in extremes[mutator.below(extremes.count)] }
     }
 
-    /// What a coordinator does with a model before it starts a worker, short of reading weights.
+    /// What a coordinator does with a model before it starts a worker, without reading the weights.
     private static func use(_ path: String) throws {
         let model = try Model(path: path)
         try model.check(ModelNeeds(encoder: true, texts: true))
@@ -109,8 +109,8 @@ import Testing
         _ = try model.tokenizer(.textEncoder).encode("a prompt")
     }
 
-    /// The file must be named; so must the key, unless its value could be right and something else does not
-    /// fit it: then the error names that.
+    /// The error must name the file, and also the key unless its value could be right and conflicts with something
+    /// else: then the error names that.
     private func expectNamed(
         _ message: String,
         _ key: String,
@@ -123,7 +123,7 @@ import Testing
             Self.extremes.prefix(6).contains(value) || value.hasPrefix("[")
             || ["true", "false", "\"word\"", "\"\"", "null", "{}"].contains(value)
         guard !isPlausible else { return }
-        // What a width must fit is told by the one of the two that is read later.
+        // If two keys must agree, the error names the one that is read later.
         let partners = ["norm_num_groups": "block_out_channels"]
         #expect(
             message.contains(key) || partners[key].map(message.contains) == true,
@@ -150,7 +150,7 @@ import Testing
         }
     }
 
-    /// Most memory that this process has had, in bytes.
+    /// Peak memory of this process, in bytes.
     private func peakMemory() throws -> Int {
         let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
         let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") } ?? ""
@@ -159,9 +159,9 @@ import Testing
     }
 }
 
-/// Values that once ended the process with a signal, or were blamed on something else.
+/// Values that once crashed the process, or whose error blamed something else.
 @Suite struct ConfigFaultTests {
-    /// The file, the key, its value, and what the error must say besides file and key.
+    /// The file, the key, its value, and what the error must say besides the file and the key.
     @Test(arguments: [
         ("unet", "cross_attention_dim", "-1", "from 1 to"),
         ("unet", "cross_attention_dim", "2147483648", "from 1 to"),
@@ -212,7 +212,7 @@ import Testing
                 try Model(path: copy).check(ModelNeeds(encoder: false, texts: true))
             }
             let message = "\(try #require(error))"
-            // Of two files that disagree the UNet's is named.
+            // If two files disagree, the error names the UNet's key.
             let partner = key == "latent_channels" ? "in_channels" : key
             #expect(message.contains(words) && message.contains(copy), "\(message)")
             #expect(message.contains(partner), "\(message)")

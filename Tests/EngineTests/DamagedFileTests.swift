@@ -14,7 +14,7 @@ import Testing
             }
             try SafeTensors.write(tensors, metadata: ["format": "pt"], to: file)
             let whole = Array(try Data(contentsOf: URL(fileURLWithPath: file)))
-            // The data behind the header is any bytes: only the header can be wrong.
+            // Any bytes are valid data after the header: only the header can be wrong.
             try check(whole, file: file, variants: 3000, spareTail: 160, seed: 1) {
                 let read = try SafeTensors(file: file)
                 for name in read.names { _ = try? read.tensor(name) }
@@ -88,7 +88,7 @@ import Testing
         #expect(tokenizer.encode(word).count == tokenizer.length)
     }
 
-    /// Options of a scheduler, and the schedules that come of those that are accepted.
+    /// Scheduler options, and the schedules that follow from those that are accepted.
     @Test func schedulers() throws {
         let text = """
             {"_class_name": "EulerDiscreteScheduler", "num_train_timesteps": 10, "beta_start": 0.1,
@@ -100,7 +100,7 @@ import Testing
         var mutator = Mutator(seed: 5)
         var accepted = 0
         for _ in 0..<3000 {
-            // One value becomes one from the edges; half of the texts are damaged besides.
+            // One value becomes an edge case, and half of the texts are damaged as well.
             var parts = text.split(separator: ":")
             let place = 1 + mutator.below(parts.count - 1)
             let tail = parts[place].drop { $0 != "," && $0 != "}" }

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What goes wrong on a device, with a library of our own in PyTorch's place. Needs no PyTorch.
+/// Device failures, with a fake library in place of PyTorch. Needs no PyTorch.
 @Suite(.serialized) struct FakeTorchTests {
     private func options(_ folder: String) -> EngineOptions {
         EngineOptions(backend: .torch, torch: folder)
@@ -36,7 +36,7 @@ import Testing
         }
     }
 
-    /// An installation that was interrupted: the loader would end the process.
+    /// An interrupted installation: the dynamic loader would kill the process.
     @Test(arguments: [100, 5000, 9000]) func aTruncatedLibraryIsRefused(_ size: Int) throws {
         try FakeTorch.inTurn { folder in
             try FakeTorch.build(in: folder)
@@ -55,7 +55,7 @@ import Testing
         }
     }
 
-    /// Weights that do not fit say which, and what would help.
+    /// The error for weights that do not fit says which they are and what would help.
     @Test func weightsThatDoNotFitAreNamed() throws {
         try FakeTorch.inTurn { folder in
             try FakeTorch.build(in: folder)
@@ -68,7 +68,7 @@ import Testing
         }
     }
 
-    /// Another process may free its memory in the next moment.
+    /// One shortage is retried: another process may free its memory a moment later.
     @Test(arguments: [2, 4, 5, 9, 30, 60, 100])
     func oneShortageOfWeightsIsTriedAgain(_ k: Int) throws {
         try FakeTorch.inTurn { folder in
@@ -79,7 +79,7 @@ import Testing
         }
     }
 
-    /// Text encoders have no smaller piece: the line says what did not fit.
+    /// Text encoders cannot be evaluated in smaller pieces: the error says what did not fit.
     @Test func promptsThatDoNotFitAreNamed() throws {
         try FakeTorch.inTurn { folder in
             try FakeTorch.build(in: folder)
@@ -88,7 +88,7 @@ import Testing
             let error = FakeTorch.failing("full@1") {
                 #expect(throws: DeviceError.self) { _ = try encoder.encode("a lake") }
             }
-            // One shortage is tried again.
+            // A single shortage is retried.
             #expect(throws: Never.self) {
                 try FakeTorch.failing("oom@5") { _ = try encoder.encode("a lake") }
             }
@@ -99,7 +99,7 @@ import Testing
         }
     }
 
-    /// A GPU is asked for, and the library was built without CUDA.
+    /// A GPU is requested, but the library was built without CUDA.
     @Test func missingCUDAIsNamed() throws {
         try FakeTorch.inTurn { folder in
             try FakeTorch.build(in: folder)
@@ -113,7 +113,7 @@ import Testing
         }
     }
 
-    /// Wherever it happens, the evaluation ends with the library's words, and the next one is whole.
+    /// Wherever memory runs out, the evaluation ends with the library's message, and the next one succeeds.
     @Test(arguments: [1, 2, 17, 60, 200]) func fullMemoryEndsOneEvaluation(_ k: Int) throws {
         try FakeTorch.inTurn { folder in
             try FakeTorch.build(in: folder)

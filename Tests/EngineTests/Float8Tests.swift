@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Weights of eight bits, against PyTorch's conversions (`Training/reference/make_kind_fixtures.py`).
+/// 8-bit floating-point weights, against PyTorch's conversions (`Training/reference/make_kind_fixtures.py`).
 @Suite struct Float8Tests {
     private static let folder = KindFixture.folder
 
@@ -38,8 +38,8 @@ import Testing
         }
     }
 
-    /// A UNet of eight bits, scaled as ComfyUI does, answers as one of the same numbers in 32 bits, to the bit. Other types
-    /// count only where they are needed.
+    /// A UNet with 8-bit weights, scaled as ComfyUI does, gives bit-identical results to one with the same weights in
+    /// 32 bits.
     @Test func modelsOfEightBitsAreThoseOfTheirNumbers() throws {
         let kind = try KindFixture.named("bk-tiny")
         try inTemporaryFolder { folder in
@@ -50,7 +50,7 @@ import Testing
             for (i, name) in own.keys.sorted().enumerated() where name.hasSuffix(".weight") {
                 guard let tensor = own[name], tensor.shape.count > 1 else { continue }
                 let isWide = i % 2 == 0
-                // The upper byte of a half-precision number, or any other code but NaN.
+                // The upper byte of a half-precision number, or in the other format any code but NaN.
                 let codes = stride(from: 1, to: tensor.bytes.count, by: 2).map { at -> UInt8 in
                     let code = tensor.bytes[at]
                     return isWide ? code : (code & 0x87) | UInt8((3 + at % 4) << 3)
@@ -86,7 +86,7 @@ import Testing
             let report = try ModelReport(path: path, options: ModelOptions(), readsWeights: true)
             #expect(report.refusal == nil)
             #expect(report.parts.first?.types.contains("F8_E4M3") == true)
-            // A factor for each row is something else.
+            // A scale for each row is not supported.
             let name = try #require(short.keys.sorted().first { $0.hasSuffix("scale_weight") })
             short[name] = Self.floats([1, 2])
             try RawTensor.write(short, to: weights)
@@ -103,7 +103,7 @@ import Testing
         )
     }
 
-    /// Types that no arithmetic here knows are skipped in tensors that nothing needs, and named in others.
+    /// Unsupported types are ignored in tensors that nothing needs, and named in the error for other tensors.
     @Test func oddTypesMatterOnlyWhereTheyAreNeeded() throws {
         try inTemporaryFolder { folder in
             func write(_ type: String, _ name: String) throws -> String {
@@ -118,7 +118,7 @@ import Testing
             let error = #expect(throws: InputError.self) { _ = try file.tensor("a") }
             #expect(error?.description.contains("F4") == true)
             #expect(throws: InputError.self) { _ = try SafeTensors(file: try write("", "a")) }
-            // A known type must have the bytes that its shape says.
+            // A known type must have as many bytes as its shape implies.
             #expect(throws: InputError.self) { _ = try SafeTensors(file: try write("F16", "a")) }
             var tensors = try SingleFileLayout("sd15", size: "fixture").tensors()
             let extra = "model_ema.decay"

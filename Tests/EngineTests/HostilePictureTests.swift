@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Pictures that were made to fill memory. `Tests/Fuzz/fuzz.py --crafted` measures what they take.
+/// Pictures made to exhaust memory. `Tests/Fuzz/fuzz.py --crafted` measures how much they take.
 @Suite struct HostilePictureTests {
     private let folder = "\(Fixtures.packageRoot)/Tests/Fixtures/pictures"
 
@@ -22,13 +22,13 @@ import Testing
         return PNGSums.mended(whole[..<33] + chunk + whole[33...])
     }
 
-    /// Tables of floats in a profile may be as many as there are bytes, each as large as the file: they are
-    /// not used. Made by Tests/Fuzz/crafted.py, which says that everything is black.
+    /// A profile may contain as many float tables as it has bytes, each as large as the file, so float tables are not
+    /// used. The fixture comes from Tests/Fuzz/crafted.py; its tables make everything black.
     @Test func floatTablesOfAProfileAreNotUsed() throws {
         #expect(try rows("\(folder)/float-tables.png") == rows("\(folder)/icc-p3.png"))
     }
 
-    /// More than eight megabytes of text in front of a photo are passed over.
+    /// More than eight megabytes of text before a photo's pixels are skipped.
     @Test(arguments: ["tEXt", "iTXt", "zTXt", "eXIf", "sPLT"])
     func longUnusedChunksAreSkipped(type: String) throws {
         try inTemporaryFolder { place in
@@ -38,7 +38,7 @@ import Testing
         }
     }
 
-    /// What would be kept is bounded: libpng itself only warns, and allocates what a chunk claims.
+    /// The size of chunks that are kept is limited: libpng itself only warns, and allocates what a chunk claims.
     @Test func longUsedChunksAreRejected() throws {
         try inTemporaryFolder { place in
             let file = "\(place)/a.png"

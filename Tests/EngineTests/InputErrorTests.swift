@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 @Suite struct InputErrorTests {
-    /// What a file holds must neither break the line nor reach the terminal as a command.
+    /// The contents of a file must neither break the line nor reach the terminal as control sequences.
     @Test func isOneLineWhateverTheFileHolds() {
         let error = InputError(
             "a\u{1B}[31m.yaml",
@@ -22,7 +22,7 @@ import Testing
     }
 }
 
-/// Limits of the system are nobody's input.
+/// Failures at a limit of the system are not the input's fault.
 @Suite struct SystemLimitTests {
     @Test(arguments: [
         (EMFILE, "ulimit -n"), (ENFILE, "open files"), (ENOMEM, "memory"), (ENOSPC, "disk"),

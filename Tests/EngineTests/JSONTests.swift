@@ -39,7 +39,7 @@ import Testing
         #expect(throws: InputError.self) { _ = try JSON(text.utf8, place: "test") }
     }
 
-    /// Two bytes of a file must not take forty of memory without end.
+    /// Two bytes of a file may take forty bytes of memory, so the number of values is limited.
     @Test func refusesMoreThanAMillionValues() throws {
         let many = Array(("[" + String(repeating: "0,", count: 999_998) + "0]").utf8)
         #expect(try JSON(many, place: "test").array?.count == 999_999)

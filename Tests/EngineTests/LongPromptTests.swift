@@ -9,7 +9,7 @@ import Testing
     private struct Case: Decodable {
         let prompt: String
         let negative: String?
-        /// Of the prompt and of the negative one.
+        /// Token counts of the prompt and the negative prompt.
         let tokens: [Int]
         let chunks: [Int]
     }
@@ -64,7 +64,7 @@ import Testing
         }
     }
 
-    /// 231 keys for two halves of guidance at once, as Diffusers computes it.
+    /// A context of 231 tokens, for both halves of guidance at once, as Diffusers computes it.
     @Test(arguments: ["sd15", "sd21", "sdxl"], TestedBackends.all)
     func unetTakesLongContexts(kind: String, backend: BackendKind) throws {
         let expected = try SafeTensors(file: "\(Self.fixtures)/prompts/prompts.safetensors")
@@ -100,7 +100,7 @@ import Testing
         )
     }
 
-    /// Up to 75 tokens are one chunk, the same to the bit as one alone; 76 are two.
+    /// Up to 75 tokens make one chunk, 76 make two, and the first chunk is bit-identical to that chunk alone.
     @Test(arguments: ["sd15", "sdxl"]) func shortPromptsAreOneChunk(kind: String) throws {
         let model = try model(kind)
         let tokenizer = try model.tokenizer(.textEncoder)
@@ -120,14 +120,14 @@ import Testing
         let full = words.prefix(75).joined(separator: " ")
         let one = try encoder.encode(full)
         #expect(one.context.shape[1] == 77)
-        // The first chunk of a longer prompt is the shorter prompt.
+        // The first chunk of a longer prompt equals the shorter prompt.
         let two = try encoder.encode(full + " a")
         #expect(two.context.shape[1] == 154)
         #expect(Array(two.context.values.prefix(one.context.count)) == one.context.values)
         #expect(two.pooled?.values == one.pooled?.values)
     }
 
-    /// BREAK in capitals, not in another word, at the end of nothing.
+    /// BREAK counts only in capitals and as a whole word, and adds no chunk at the end of a prompt.
     @Test func breaksEndChunks() throws {
         let model = try model("sd15")
         func counts(_ prompt: String) throws -> (tokens: Int, chunks: Int) {
@@ -156,7 +156,7 @@ import Testing
         #expect(error?.problem == "it has 1275 tokens in 17 chunks of 75")
     }
 
-    /// Two encoders with vocabularies of their own make as many chunks of each part.
+    /// Two encoders with different vocabularies split each part into the same number of chunks.
     @Test func encodersAgreeInChunks() throws {
         try inTemporaryFolder { folder in
             let source = "\(Self.fixtures)/sdxl-tiny"
@@ -167,7 +167,7 @@ import Testing
                     withDestinationPath: "\(source)/\(name)"
                 )
             }
-            // The second encoder has a single token for what the first one spells in many.
+            // The second tokenizer has a single token for a word that the first one splits into many.
             try FileManager.default.copyItem(
                 atPath: "\(source)/tokenizer_2",
                 toPath: "\(folder)/tokenizer_2"

@@ -3,11 +3,11 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What is found out about a model by its headers, before anything is rendered.
+/// What the headers tell about a model, before anything is rendered.
 @Suite struct ModelCheckTests {
     private let needs = ModelNeeds(encoder: true, texts: true)
 
-    /// A copy of a fixture whose file of a part holds other tensors.
+    /// A copy of a fixture with different tensors in the file of one part.
     private func changed(
         _ part: String,
         in kind: String = "sdxl-tiny",
@@ -34,7 +34,7 @@ import Testing
     ) throws {
         let model = try Model(path: "\(SingleFileLayout.ownFixtures)/\(kind)")
         let used = try model.check(needs)
-        // Every weight but position numbers is used.
+        // Every weight except position ids is used.
         for (component, names) in used {
             let all = try model.table(component).names.filter { !$0.hasSuffix("position_ids") }
             #expect(names == all, "\(component)")
@@ -43,8 +43,8 @@ import Testing
         #expect(try model.scan(used, notes: nil) == used.reduce(0) { $0 + $1.names.count })
     }
 
-    /// A part, a weight of it that the last step of a render would be the first to read, and whether a
-    /// render from a prompt alone needs it.
+    /// A part, one of its weights that a render would read only in its last step, and whether a render from a prompt
+    /// alone needs it.
     @Test(arguments: [
         ("unet", "conv_out.weight", true), ("vae", "decoder.conv_out.weight", true),
         ("vae", "decoder.up_blocks.0.resnets.0.norm1.bias", true),
@@ -94,7 +94,7 @@ import Testing
         }
     }
 
-    /// An inpainting model whose configuration is that of a plain one.
+    /// An inpainting model with the configuration of a plain one.
     @Test func nineChannelsAreInpainting() throws {
         try changed("unet") { tensors in
             tensors["conv_in.weight"] = RawTensor(zeros: [32, 9, 3, 3])
@@ -108,7 +108,7 @@ import Testing
         }
     }
 
-    /// Parts of two models.
+    /// A folder with parts of two models.
     @Test func partsOfOtherModelsAreNamed() throws {
         try inTemporaryFolder { folder in
             for (part, words) in [("unet", "Stable Diffusion XL"), ("text_encoder", "prompts of")] {
@@ -130,7 +130,7 @@ import Testing
         }
     }
 
-    /// `inspect` says it, too.
+    /// `inspect` reports faults, too.
     @Test func reportsListFaults() throws {
         try changed("vae") {
             $0["decoder.conv_out.weight"] = nil
@@ -143,7 +143,7 @@ import Testing
         }
     }
 
-    /// NaN and infinities of every type of number, in the middle and in what is left over at the end.
+    /// NaN and infinities of every number type, in the middle and in the remainder at the end.
     @Test(arguments: [
         (SafeTensors.ElementType.float32, [0, 0, 0xC0, 0x7F] as [UInt8], "NaN"),
         (.float32, [0, 0, 0x80, 0xFF], "infinite"), (.float16, [0, 0x7E], "NaN"),
@@ -220,7 +220,7 @@ import Testing
         }
     }
 
-    /// What is sound is noted, and read again only when the file was touched.
+    /// A scan without faults is recorded, and repeated only if the file has been modified.
     @Test func scansAreKept() throws {
         try changed("vae") { _ in
         } _: { copy, weights in

@@ -103,7 +103,7 @@ import Testing
         #expect(CLIPConfig.Pooling.first(8).position(in: ids) == 0)
     }
 
-    /// Hands the text over as a file.
+    /// Passes the text as a file.
     private func read<T>(_ text: String, _ body: (String) throws -> T) throws -> T {
         let file = FileManager.default.temporaryDirectory
             .appendingPathComponent("config-\(UUID().uuidString).json")

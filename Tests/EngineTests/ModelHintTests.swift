@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What is taken from a model where its weights do not tell: what it predicts, and how it is sampled.
+/// What is inferred about a model where its weights do not tell: its prediction type, and how it is sampled.
 @Suite struct ModelHintTests {
     private func single(
         _ kind: String,
@@ -28,7 +28,7 @@ import Testing
         }
     }
 
-    /// Repeats bytes over a tensor of a file.
+    /// Fills a tensor of a file with repeated bytes.
     private static func fill(_ name: String, with bytes: [UInt8], in path: String) throws {
         let file = try FileHandle(forUpdating: URL(fileURLWithPath: path))
         defer { try? file.close() }
@@ -78,7 +78,7 @@ import Testing
         #expect(error?.description.contains("a.yaml: parameterization: 'x0'") == true)
     }
 
-    /// Halves of ±0.1, and of ±0.08: above and below ComfyUI's 0.09.
+    /// Half-precision values of ±0.1 and ±0.08: above and below ComfyUI's threshold of 0.09.
     @Test(arguments: [
         ([0x66, 0x2E, 0x66, 0xAE] as [UInt8], PredictionType.vPrediction, 96),
         ([0x1F, 0x2D, 0x1F, 0xAD], .epsilon, 64),
@@ -97,7 +97,7 @@ import Testing
         }
     }
 
-    /// Names as people have them, and what they are taken for.
+    /// File names that people use, and what is inferred from them.
     @Test(arguments: [
         ("sd_xl_turbo_1.0_fp16", "Turbo 4 1.0 euler_a trailing"),
         ("dreamshaperXL_lightningDPMSDE", "Lightning 4 1.0 euler trailing"),
@@ -122,7 +122,7 @@ import Testing
             + "\(found.scheduler?.rawValue ?? "-") \(found.spacing?.rawValue ?? "-")"
     }
 
-    /// A LoRA makes a model distilled, and a folder has its own scheduler.
+    /// A LoRA can make a model distilled, and a folder has its own scheduler.
     @Test func lorasAndFoldersReportTheirKind() throws {
         try inTemporaryFolder { folder in
             let fixtures = SingleFileLayout.ownFixtures
@@ -144,7 +144,7 @@ import Testing
             #expect(lightning.map(Self.words) == "Lightning 4 1.0 euler trailing")
             let lcm = try model(base, lora: "lcm-lora-sdxl").distillation
             #expect(lcm.map(Self.words) == "LCM 4 1.0 lcm -")
-            // A LoRA that draws lightning.
+            // A LoRA for pictures of lightning.
             #expect(try model(base, lora: "forked_lightning_v3").distillation == nil)
             let copy = "\(folder)/sdxl-turbo"
             try FileManager.default.copyItem(atPath: base, toPath: copy)

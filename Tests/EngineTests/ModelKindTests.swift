@@ -54,8 +54,9 @@ import Testing
         }
     }
 
-    /// UNets of the original layout, by the names that `single_file.py` gives them: alone, and in place of the fixture's own in
-    /// a whole file. The configuration is that of the folder, because such narrow UNets do not tell their heads.
+    /// UNets in the original layout, with the names that `single_file.py` gives them: alone, and in place of the
+    /// fixture's own in a whole file. The configuration is the folder's, because the number of heads cannot be inferred
+    /// for such narrow UNets.
     @Test func originalNamesAreRead() throws {
         let data = try #require(
             FileManager.default.contents(atPath: "\(KindFixture.folder)/original.json")
@@ -111,7 +112,7 @@ import Testing
         #expect(scheduler.timesteps.count == wanted.count)
         for (a, b) in zip(scheduler.timesteps, wanted) { #expect(abs(a - b) < 2e-6 * 4) }
         #expect(scheduler.initNoiseSigma == Float((80.0 * 80 + 1).squareRoot()))
-        // Where a latent of Stable Diffusion XL is as noisy: σ/σ_data is its σ.
+        // The positions at which a latent of Stable Diffusion XL is equally noisy: σ/σ_data is its σ.
         #expect(scheduler.positions.first == 999 && scheduler.positions.last == 0)
         let falls = zip(scheduler.positions, scheduler.positions.dropFirst()).allSatisfy {
             $0 >= $1
@@ -174,7 +175,7 @@ import Testing
         }
     }
 
-    /// A single file of Playground 2.5 has its normalisation as two tensors.
+    /// A single file of Playground 2.5 stores its normalisation in two tensors.
     @Test func aSingleFileOfPlaygroundIsRecognised() throws {
         try inTemporaryFolder { folder in
             var tensors = try SingleFileLayout("sdxl", size: "fixture").tensors()
@@ -190,7 +191,8 @@ import Testing
             try RawTensor.write(tensors, to: path)
             let options = ModelOptions(config: "\(SingleFileLayout.ownFixtures)/sdxl-tiny")
             let model = try Model(path: path, options: options)
-            // The fixture's UNet is too narrow to tell its heads, and the given folder has a scheduler: only the VAE's counts.
+            // The number of heads cannot be inferred for the fixture's narrow UNet, and the given folder has a
+            // scheduler: only the VAE's counts.
             #expect(model.kind.contains("single file"))
             let alone = try Model(path: path)
             #expect(try alone.schedulerConfig().defaultKind == .dpmSolver)

@@ -10,7 +10,7 @@ import Testing
 
     private func folder(_ kind: String) -> String { "\(Self.fixtures)/\(kind)-tiny" }
 
-    /// The tensors of a single file without or with only those of a prefix.
+    /// The tensors of a single file whose names are included.
     private func tensors(
         _ kind: String,
         _ isIncluded: (String) -> Bool
@@ -33,7 +33,7 @@ import Testing
         return try vae.decode(latent).values
     }
 
-    /// A VAE in every form gives what the model's own does; that of another model does not.
+    /// A VAE in every form gives the same result as the model's own; the VAE of another model does not.
     @Test(arguments: SingleFileLayout.kinds) func autoencodersInEveryForm(kind: String) throws {
         try inTemporaryFolder { folder in
             let own = self.folder(kind)
@@ -46,7 +46,7 @@ import Testing
             bare["model_ema.num_updates"] = RawTensor(ones: [1])
             try RawTensor.write(bare, to: "\(folder)/bare.safetensors")
             try SingleFileLayout(kind, size: "fixture").write(to: "\(folder)/whole.safetensors")
-            // Alone, without its configuration, and with it.
+            // The file alone, without its configuration and with it.
             let weights = "\(own)/vae/diffusion_pytorch_model.safetensors"
             try FileManager.default.copyItem(atPath: weights, toPath: "\(folder)/vae.safetensors")
             let forms = [
@@ -61,11 +61,11 @@ import Testing
                 #expect(try decoded(model) == wanted, "\(vae)")
                 digests.insert(try model.digest())
             }
-            // The same files in the same form are the same model.
+            // The same files in the same form give the same digest.
             #expect(digests.count == 5)
             let foreign = try Model(path: own, options: ModelOptions(vae: other))
             #expect(try decoded(foreign) != wanted)
-            // A folder says how its latents are scaled, a file does not: then the model's own scaling stays.
+            // A folder states how its latents are scaled, a file does not: then the model's own scaling is kept.
             let scale = try foreign.vaeConfig().scalingFactor
             #expect(try scale == Model(path: other).vaeConfig().scalingFactor)
             let file = "\(other)/vae/diffusion_pytorch_model.safetensors"
@@ -102,7 +102,7 @@ import Testing
             for (vae, part) in [
                 (tiny, "TAESD"), (taesd, "TAESD"), ("\(folder)/none", "no file or folder"),
                 (folder, "AutoencoderKL"),
-                ("\(Self.fixtures)/lora/sd15-kohya.safetensors", "no VAE"),
+                ("\(Self.fixtures)/lora/sd15-kohya.safetensors", "not a VAE"),
             ] {
                 let error = #expect(throws: InputError.self) {
                     _ = try Model(path: self.folder("sd15"), options: ModelOptions(vae: vae))
@@ -110,7 +110,7 @@ import Testing
                 let message = error?.description ?? ""
                 #expect(message.contains(part) && message.contains("--vae"), "\(message)")
             }
-            // By itself a VAE is described, and is no model.
+            // A VAE alone can be described, but is not a model.
             let bare = "\(folder)/vae.safetensors"
             let own = try tensors("sd15") { $0.hasPrefix(Self.vaePrefix) }
             try RawTensor.write(renamed(own, dropping: Self.vaePrefix), to: bare)
@@ -122,7 +122,7 @@ import Testing
         }
     }
 
-    /// A UNet alone in every form, with the rest from another model, is that model with this UNet.
+    /// A UNet alone in every form, with the other parts from a base model, gives the base model with this UNet.
     @Test(arguments: SingleFileLayout.kinds) func unetsAloneInEveryForm(kind: String) throws {
         try inTemporaryFolder { folder in
             let own = self.folder(kind)
@@ -151,7 +151,7 @@ import Testing
                 #expect(try decoded(model) == decoded(Model(path: own)))
                 let base = try Model(path: own).schedulerConfig()
                 #expect(try model.schedulerConfig() == base)
-                // LoRA files fit as they fit the base.
+                // LoRA files fit just as they fit the base.
                 let lora = LoRASource(path: "\(Self.fixtures)/lora/\(kind)-kohya.safetensors")
                 _ = try Model(path: path, options: ModelOptions(loras: [lora], base: own))
                 let other = self.folder(kind == "sdxl" ? "sd15" : "sdxl")
@@ -167,7 +167,7 @@ import Testing
         }
     }
 
-    /// What a UNet's file says about its prediction counts, whatever the base's scheduler says.
+    /// The prediction type that a UNet's file states overrides the scheduler of the base.
     @Test func theFilesOwnPredictionCounts() throws {
         try inTemporaryFolder { folder in
             let path = "\(folder)/v.safetensors"
@@ -185,13 +185,13 @@ import Testing
     }
 }
 
-/// Everything that people have, by family: what loads, and what is refused with a reason. The table in docs/models.md lists
-/// the kinds.
+/// The kinds of files that people use, by family: which load, and which are refused with a reason. The table in
+/// docs/models.md lists the kinds.
 @Suite struct KindMatrixTests {
     private static let fixtures = SingleFileLayout.ownFixtures
 
-    /// Every adapter, dialect and embedding with every family: it loads where it was made for that family, and is refused
-    /// elsewhere with one line that names the file.
+    /// Every adapter, dialect and embedding with every family: it loads for the family that it was made for, and is
+    /// otherwise refused with one line that names the file.
     @Test(arguments: SingleFileLayout.kinds) func adaptersAndEmbeddings(kind: String) throws {
         let model = "\(Self.fixtures)/\(kind)-tiny"
         var count = 0
@@ -201,7 +201,7 @@ import Testing
             for name in names.sorted()
             where name.hasSuffix(".safetensors") && name != "expected.safetensors" {
                 let path = "\(folder)/\(name)"
-                // Those of PEFT are for SD 1.
+                // PEFT's files are for SD 1.
                 let made = name.hasPrefix("peft") ? "sd15" : String(name.prefix { $0 != "-" })
                 let options = ModelOptions(loras: [LoRASource(path: path)])
                 let loads = made == kind
@@ -252,7 +252,8 @@ import Testing
         }
     }
 
-    /// UNets that take a picture besides the latent, in every form: folder, single file, and alone beside a plain model.
+    /// UNets that take a picture in addition to the latent, in every form: folder, single file, and alone with a plain
+    /// model as the base.
     @Test(arguments: SingleFileLayout.kinds, GuidedFixture.uses)
     func modelsThatTakeAPicture(kind: String, use: String) throws {
         try inTemporaryFolder { folder in
@@ -281,7 +282,7 @@ import Testing
         }
     }
 
-    /// What is not read says what it is, and how it becomes something that is.
+    /// The error for an unsupported format says what it is and how to convert it.
     @Test func otherFormatsAreNamed() throws {
         try inTemporaryFolder { folder in
             for (start, part) in [

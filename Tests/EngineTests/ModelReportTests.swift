@@ -3,11 +3,11 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What `tessera inspect` says.
+/// The output of `tessera inspect`.
 @Suite struct ModelReportTests {
     private let clip = "\(SingleFileLayout.ownFixtures)/clip-vocab"
 
-    /// Numbers of parameters as the published models have them.
+    /// Parameter counts of the published models.
     @Test(arguments: [
         ("sd15", "Stable Diffusion 1", "512x512", [859_520_964, 83_653_863, 123_060_480]),
         ("sd21", "Stable Diffusion 2", "768x768", [865_910_724, 83_653_863, 340_387_840]),
@@ -18,7 +18,7 @@ import Testing
     ])
     func publishedSizes(kind: String, family: String, side: String, parameters: [Int]) throws {
         let layout = try SingleFileLayout(kind, size: "published")
-        // A hollow file holds halves alone; position numbers are none.
+        // A hollow file holds only half-precision numbers, and position ids are not.
         let shapes = layout.entries.mapValues(\.shape).filter {
             !$0.key.hasSuffix("position_ids") && !$0.key.hasPrefix("first_stage_model.encoder")
         }
@@ -78,7 +78,7 @@ import Testing
         )
     }
 
-    /// A digest that is known is the one of the content, whatever happens to file and cache.
+    /// A cached digest is always that of the content, whatever happens to the file and the cache.
     @Test func digestsAreKept() throws {
         try inTemporaryFolder { folder in
             let (file, cache) = ("\(folder)/a", "\(folder)/cache/digests")
@@ -97,11 +97,11 @@ import Testing
             #expect(entries() == [], "new files and small ones are not entered")
             #expect(try digest() == one)
             let entry = try #require(entries().first)
-            // What the cache says is believed ...
+            // The cache is trusted ...
             try Data(String(repeating: "0", count: 64).utf8)
                 .write(to: URL(fileURLWithPath: "\(cache)/\(entry)"))
             #expect(try digest() == String(repeating: "0", count: 64))
-            // ... where it is a digest, of this very file.
+            // ... if it holds a digest of this very file.
             try Data("nonsense".utf8).write(to: URL(fileURLWithPath: "\(cache)/\(entry)"))
             #expect(try digest() == one)
             try write("two")

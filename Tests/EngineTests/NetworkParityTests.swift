@@ -104,7 +104,7 @@ import Testing
         )
     }
 
-    /// Neither the number of threads nor the neighbours in the batch change a bit.
+    /// Neither the number of threads nor the other views in the batch change a single bit.
     @Test(arguments: Fixtures.networks, Computing.available)
     func predictionsAreReproducible(_ fixture: NetworkFixture, _ way: Computing) throws {
         let model = try Model(path: fixture.checkpoint)
@@ -141,7 +141,7 @@ import Testing
         }
     }
 
-    /// bfloat16 keeps eight bits of a number: the results differ from float32's, but not by much.
+    /// bfloat16 has eight significant bits: the results differ from float32's, but not by much.
     @Test(.enabled(if: Processor.current.hasAVX512), arguments: Fixtures.networks, Computing.short)
     func bfloat16IsClose(_ fixture: NetworkFixture, _ way: Computing) throws {
         let expected = try fixture.tensors()
@@ -212,16 +212,16 @@ import Testing
     }
 }
 
-/// The ways to compute that this build has.
+/// The backends and precisions of this build.
 enum Computing {
     case openblas, onednn, bfloat16, widened
 
-    /// Those that this processor can run.
+    /// The ones that this processor can run.
     static var available: [Computing] {
         [.openblas, .onednn] + short
     }
 
-    /// Those with bfloat16 numbers.
+    /// The ones that compute in bfloat16.
     static var short: [Computing] {
         (Processor.current.hasBFloat16 ? [.bfloat16] : [])
             + (Processor.current.hasAVX512 ? [.widened] : [])

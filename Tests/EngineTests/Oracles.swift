@@ -136,13 +136,13 @@ enum Oracle {
     }
 }
 
-/// Numbers that look random and are the same in every run.
+/// Pseudo-random numbers that are the same in every run.
 struct Noise {
     private var state: UInt64
 
     init(_ seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 | 1 }
 
-    /// Numbers that bfloat16 holds exactly, in −1…1 times `scale`.
+    /// Uniform in −1…1 times `scale`, and exact in bfloat16.
     mutating func bfloats(_ shape: [Int], scale: Float = 1) -> Tensor {
         let values = tensor(shape, scale: scale).values
         return Tensor(values.map { Float(bitPattern: $0.bitPattern & 0xFFFF_0000) }, shape: shape)

@@ -20,7 +20,7 @@ import Testing
         #expect(reason == String(cString: strerror(ENOSPC)))
     }
 
-    /// Pictures of other kinds, put together with Python's zlib, and what they show as RGB.
+    /// Pictures of other kinds, assembled with Python's zlib, and their pixels as RGB.
     static let kinds: [(kind: String, base64: String, pixels: [UInt8])] = [
         (
             "1-bit grey",
@@ -53,7 +53,7 @@ import Testing
         #expect(try read(base64).pixels == pixels, "\(kind)")
     }
 
-    /// A HEIC whose name ends in .png is not converted onto itself.
+    /// The suggested command to convert a HEIC whose name ends in .png does not overwrite the file itself.
     @Test(arguments: [("lies.png", "lies-2.png"), ("photo.heic", "photo.png")])
     func aConvertedPictureHasAnotherName(name: String, converted: String) throws {
         try inTemporaryFolder { folder in
@@ -76,7 +76,7 @@ import Testing
         #expect(image.text == ["k": "naïve", "u": "東京"])
     }
 
-    /// 81 bytes that promise 16384 × 16384 pixels.
+    /// 81 bytes that claim 16384 × 16384 pixels.
     @Test func aSmallFileCannotClaimAHugePicture() {
         let error = #expect(throws: InputError.self) {
             _ = try read(
@@ -87,7 +87,7 @@ import Testing
         #expect(error?.problem.contains("too short for 16384×16384") == true)
     }
 
-    /// Damage behind checksums that fit, so that it reaches what they guard.
+    /// Damage with valid checksums, so that it reaches the code behind them.
     @Test func survivesDamageThatChecksumsHide() throws {
         let whole = try #require(Data(base64Encoded: Self.kinds[2].base64))
         try inTemporaryFolder { folder in

@@ -63,7 +63,7 @@ import Testing
         }
     }
 
-    /// A header that promises a gigantic picture costs nothing.
+    /// A header that claims a gigantic picture costs nothing.
     @Test func refusesGiganticPictures() throws {
         try inTemporaryFolder { folder in
             var bytes: [UInt8] = [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A, 0, 0, 0, 13]

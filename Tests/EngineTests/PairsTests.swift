@@ -2,13 +2,14 @@ import Engine
 import TestSupport
 import Testing
 
-/// Products of pairs of bfloat16 numbers, on processors that multiply them, against float32 ones of the same numbers.
+/// bfloat16 products in pairs, on processors that have instructions for them, against float32 products of the same
+/// numbers.
 @Suite(.enabled(if: Processor.current.hasBFloat16)) struct PairsTests {
     private static func backend(_ precision: Precision, threads: Int = 1) throws -> any Backend {
         try EngineOptions(backend: .onednn, precision: precision, threads: threads).makeBackend()
     }
 
-    /// Runs on both precisions, and on several threads.
+    /// Runs in both precisions, and with several threads.
     private func compare(
         _ what: String,
         within tolerance: Float,
@@ -22,8 +23,8 @@ import Testing
         #expect(shared.values == found.values, "\(what): other bits with three threads")
     }
 
-    /// Queries, keys, heads, width: blocks of keys that are whole and that are not, queries in fours and not, and heads
-    /// of another width than the one that weights are computed beside products for.
+    /// Queries, keys, heads, head width: full and partial blocks of keys, multiples of four queries and other numbers,
+    /// and head widths other than the one for which weights are computed alongside the products.
     @Test(
         arguments: [
             [96, 256, 2, 64], [64, 600, 1, 64], [100, 512, 1, 64], [97, 300, 2, 64],
@@ -33,7 +34,7 @@ import Testing
     )
     func attends(_ size: [Int]) throws {
         let width = size[2] * size[3]
-        // Weights are rounded, and so is the result.
+        // The attention weights and the result are rounded.
         try compare("\(size)", within: 4e-3) { backend in
             var noise = Noise(3)
             let q = backend.upload(noise.bfloats([2, size[0], width], scale: 2))
@@ -45,7 +46,8 @@ import Testing
         }
     }
 
-    /// A query's bits are the same in every company: tiles of a picture ask with more or fewer of them.
+    /// A query's result does not depend on the other queries, not even in its last bit: different tiles have different
+    /// numbers of them.
     @Test func aQueryStandsAlone() throws {
         let backend = try Self.backend(.bf16)
         var noise = Noise(7)
@@ -88,7 +90,7 @@ import Testing
         #expect(found.indices.allSatisfy { found[$0].isNaN == ($0 % 128 >= 64) })
     }
 
-    /// Layers wide enough for Winograd's products.
+    /// Layers wide enough for Winograd convolution.
     @Test func convolves() throws {
         try compare("convolution", within: 8e-3) { backend in
             var noise = Noise(1)
@@ -105,7 +107,7 @@ import Testing
         }
     }
 
-    /// Rows, inputs, outputs: one panel, several, and a last one that is not full.
+    /// Rows, inputs, outputs: one panel, several panels, and a partial last panel.
     @Test(arguments: [[3, 5, 7], [64, 192, 768], [300, 40, 1300]])
     func gates(_ size: [Int]) throws {
         // Values, gates and the result are rounded.

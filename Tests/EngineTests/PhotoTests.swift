@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// JPEGs, WebPs and TIFFs that Tests/photos.py wrote, and what Pillow, or arithmetic, says that they show.
+/// JPEG, WebP and TIFF files written by Tests/photos.py, with the pixels that Pillow, or arithmetic, says they show.
 struct PhotoFixtures {
     struct Photo: Decodable {
         let width: Int, height: Int
@@ -26,8 +26,8 @@ struct PhotoFixtures {
         return values
     }
 
-    /// Every kind, to a 16-bit rounding, and to half a level of 255 through a profile. A JPEG is decoded here by another
-    /// version of the library than Pillow's: to one level.
+    /// Every kind, to 16-bit rounding, and through a profile to half a level of 255. A JPEG is decoded here by a
+    /// different version of the library than Pillow's: to one level.
     @Test(arguments: PhotoFixtures.names)
     func everyKindIsReadAsSRGB(name: String) throws {
         let photo = try #require(PhotoFixtures.all?[name])
@@ -81,7 +81,7 @@ struct PhotoFixtures {
         }
     }
 
-    /// A file that ends anywhere is refused, not filled up with grey.
+    /// A file that is truncated anywhere is refused, not filled up with grey.
     @Test(arguments: ["plain.jpg", "progressive.jpg", "plain.webp", "rgb8-tiff_lzw.tif"])
     func truncatedFilesAreRefused(name: String) throws {
         let whole = try Data(contentsOf: URL(fileURLWithPath: "\(PhotoFixtures.folder)/\(name)"))
@@ -97,7 +97,7 @@ struct PhotoFixtures {
         }
     }
 
-    /// A file with what is said of it.
+    /// The error for a file with these bytes.
     private func refused(_ bytes: [UInt8]) throws -> String {
         try inTemporaryFolder { folder in
             try Data(bytes).write(to: URL(fileURLWithPath: "\(folder)/a"))
@@ -123,7 +123,7 @@ struct PhotoFixtures {
         var webp = try [UInt8](
             Data(contentsOf: URL(fileURLWithPath: "\(PhotoFixtures.folder)/lossless.webp"))
         )
-        // The lossless header: 14 bits of width less one, then of height.
+        // The lossless header: 14 bits of width minus one, then the same for the height.
         let start = 21
         for (i, value) in [0xFF, 0xFF, 0xFF, 0x0F].enumerated() {
             webp[start + i] = UInt8(value) | (i == 3 ? webp[start + 3] & 0xF0 : 0)
@@ -131,7 +131,7 @@ struct PhotoFixtures {
         #expect(try refused(webp).contains("16384×16384"))
     }
 
-    /// Progressive pictures of more scans than programs write: each scan costs as much as the whole picture.
+    /// Progressive pictures with more scans than programs write: each scan costs as much as the whole picture.
     @Test func manyScansAreRefused() throws {
         let whole = try [UInt8](
             Data(contentsOf: URL(fileURLWithPath: "\(PhotoFixtures.folder)/progressive.jpg"))

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Pictures of every kind that Tests/pictures.py put together, and what it says that they show.
+/// Pictures of every kind, assembled by Tests/pictures.py, with the pixels that they should show.
 struct PictureFixtures: Decodable {
     struct Scaled: Decodable {
         let source: [Int], target: [Int]
@@ -31,9 +31,9 @@ struct PictureFixtures: Decodable {
         return values
     }
 
-    /// 1 to 16 bits, grey, palette, transparent, interlaced, turned in all ways, with profiles, powers,
-    /// primaries and code points: as computed by textbook formulas, to half a level of 255, and to 1/2000
-    /// what has no profile.
+    /// 1 to 16 bits, grey, palette, transparent, interlaced, in every orientation, with profiles, gamma values,
+    /// primaries and code points. The reference is textbook formulas: to half a level of 255, and without a profile to
+    /// 1/2000.
     @Test(arguments: PictureFixtures.names)
     func everyKindIsReadAsSRGB(name: String) throws {
         let fixtures = try #require(PictureFixtures.all)
@@ -41,11 +41,11 @@ struct PictureFixtures: Decodable {
         #expect((file.width, file.height) == (fixtures.width, fixtures.height))
         let expected = try #require(fixtures.pictures[name])
         for _ in 0..<2 {
-            // It may be read again.
+            // The file can be read again.
             let found = try rows(file)
             #expect(found.count == expected.count)
             let worst = zip(found, expected).map { abs($0 - $1) }.max() ?? .infinity
-            // Profiles have their numbers in steps of 1/65536, which dark colours feel.
+            // Profiles store their numbers in steps of 1/65536, which matters for dark colours.
             #expect(worst < (name.hasPrefix("icc") ? 0.5 / 255 : 1 / 2000), "\(name): \(worst)")
         }
     }
@@ -82,7 +82,7 @@ struct PictureFixtures: Decodable {
         }
     }
 
-    /// What is said of a file that holds this.
+    /// The error for a file with this content.
     private func fault(_ file: String, _ data: Data) throws -> String {
         try data.write(to: URL(fileURLWithPath: file))
         let error = #expect(throws: InputError.self) { try PictureFile(file).rows { _ in } }
@@ -90,8 +90,8 @@ struct PictureFixtures: Decodable {
         return error?.problem ?? ""
     }
 
-    /// Code points that no curve or primaries belong to, and video's range where there is none, in files
-    /// that say nothing else of their colours.
+    /// Code points without a known curve or primaries, and video range where there is none, in files without other
+    /// colour information.
     @Test(
         arguments: [
             ("rgb8", [99, 13, 0, 1]), ("rgb8", [9, 17, 0, 1]), ("rgb16", [9, 16, 9, 1]),
@@ -126,7 +126,7 @@ struct PictureFixtures: Decodable {
         }
     }
 
-    /// A picture that is turned by columns, in several blocks: as it is upright.
+    /// A picture that is rotated by a quarter turn, in several blocks, comes out upright.
     @Test(arguments: 5...8) func turnsWideAndNarrowPictures(orientation: Int) throws {
         let (width, height) = (3, 5000)
         let turn = try #require(Orientation(rawValue: orientation))
@@ -146,14 +146,14 @@ struct PictureFixtures: Decodable {
         }
     }
 
-    /// Every unusable file gives one line that names it.
+    /// Every unusable file gives a one-line error that names it.
     @Test func saysWhatIsWrong() throws {
         let whole = try Data(
             contentsOf: URL(fileURLWithPath: "\(PictureFixtures.folder)/rgb8.png")
         )
         try inTemporaryFolder { folder in
             let file = "\(folder)/a.png"
-            // Headers that promise more than so few bytes could hold, or than anybody has.
+            // Headers that claim more than so few bytes could hold, or than any picture has.
             var claims = Array(whole)
             claims.replaceSubrange(16..<24, with: [0, 0, 0x40, 0, 0, 0, 0x40, 0])
             let huge = Data(PNGSums.mended(claims))
@@ -175,7 +175,7 @@ struct PictureFixtures: Decodable {
 }
 
 @Suite struct ScaledPictureTests {
-    /// As Pillow's Lanczos filter: smaller, larger, in part, and as it is.
+    /// Like Pillow's Lanczos filter: smaller, larger, cropped, and unscaled.
     @Test func scalesLikePillow() throws {
         let fixtures = try #require(PictureFixtures.all)
         #expect(fixtures.scaled.count > 4)
@@ -205,7 +205,7 @@ struct PictureFixtures: Decodable {
         }
     }
 
-    /// Parts are those of the whole, and the whole is the picture where nothing is scaled.
+    /// Parts equal those of the whole, and without scaling the whole equals the picture.
     @Test func partsMatchTheWhole() throws {
         let file = try PictureFile("\(PictureFixtures.folder)/rgb16.png")
         let (height, width) = (file.height, file.width)
@@ -226,12 +226,12 @@ struct PictureFixtures: Decodable {
         func frame(_ height: Int, _ width: Int, _ target: (Int, Int)) -> PictureFrame {
             PictureFrame(ofHeight: height, width: width, covering: target, slack: 8)
         }
-        // The same shape: all of it.
+        // Same aspect ratio: the whole picture.
         #expect(frame(100, 200, (400, 800)) == PictureFrame(rows: 0..<100, columns: 0..<200))
-        // Too wide: what is in the middle.
+        // Another aspect ratio: the middle.
         #expect(frame(100, 300, (64, 64)) == PictureFrame(rows: 0..<100, columns: 100..<200))
         #expect(frame(300, 100, (64, 128)) == PictureFrame(rows: 125..<175, columns: 0..<100))
-        // A few pixels more than the size: the edges are cut, and no pixel is blurred.
+        // A few pixels larger than the target: the edges are cropped, and no pixel is blurred.
         #expect(frame(263, 201, (256, 200)) == PictureFrame(rows: 3..<259, columns: 0..<200))
         #expect(frame(264, 200, (256, 200)).rows.upperBound < 264)
         for (height, width) in [(1, 1000), (37, 11), (4096, 1)] {

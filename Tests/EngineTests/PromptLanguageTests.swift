@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Weights, schedules, layers left out and textual inversions against Transformers
+/// Prompt weights, schedules, skipped layers and textual inversions against Transformers
 /// (`Training/reference/make_language_fixtures.py`).
 @Suite struct PromptLanguageTests {
     struct Case: Decodable, Sendable, CustomStringConvertible {
@@ -72,7 +72,7 @@ import Testing
         }
     }
 
-    /// The examples of A1111's prompt_parser.py, of ten steps.
+    /// The examples of A1111's prompt_parser.py, with ten steps.
     static let schedules: [Schedule] = [
         Schedule("test", [(10, "test")]),
         Schedule("a [b:3]", [(3, "a "), (10, "a b")]),
@@ -108,7 +108,7 @@ import Testing
         for (turn, (end, text)) in zip(found.turns, texts) {
             last += turn.steps
             #expect(last == end, "\(prompt)")
-            // The text has no schedule any more.
+            // This text no longer has a schedule.
             let plain = try PromptPair(
                 PromptWording(text, negative: "rain", syntax: .a1111),
                 steps: 10,
@@ -152,7 +152,7 @@ import Testing
         }
     }
 
-    /// Textual inversions that do not fit, and where they are found.
+    /// Textual inversions that do not fit the model, and where they are found.
     @Test func inversionsAreChecked() throws {
         for (kind, file, part) in [
             ("sdxl", "sd15-two.safetensors", "Stable Diffusion XL has two"),
@@ -201,7 +201,7 @@ import Testing
         }
     }
 
-    /// OneTrainer keeps textual inversions inside a LoRA: they are those of a file of their own.
+    /// OneTrainer stores textual inversions inside a LoRA: they are the same as those in a separate file.
     @Test func bundledInversionsAreRead() throws {
         try inTemporaryFolder { folder in
             let file = "\(folder)/a.safetensors"

@@ -3,7 +3,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Prompts that are made to break or to slow down their readers. Without its bound each of the long ones takes minutes.
+/// Prompts made to break the code that reads them, or to slow it down. Without its limit each of the long ones takes
+/// minutes.
 @Suite(.timeLimit(.minutes(1))) struct PromptLimitTests {
     private static let fixtures = "\(Fixtures.packageRoot)/Tests/Fixtures"
 
@@ -49,7 +50,7 @@ import Testing
         #expect(refusal("a\u{0}", .plain) != nil)
     }
 
-    /// Weights of words that overflow, by a number or by nesting, in a prompt that may change.
+    /// Word weights that overflow, by a number or by nesting, also in a prompt with a schedule.
     @Test func weightsOutOfRangeAreRefused() throws {
         let model = try Model(path: "\(Self.fixtures)/sd15-tiny")
         let digits = times("9", 400)
@@ -78,7 +79,7 @@ import Testing
         }
     }
 
-    /// Readers that see a prompt before it is refused take time in proportion to its length.
+    /// Code that reads a prompt before it can be refused takes time in proportion to its length.
     @Test func longPromptsAreReadOnce() {
         let count = 400_000
         for text in [
@@ -92,7 +93,7 @@ import Testing
         for text in [times("[", count), times("(", count), times("[", count) + times("]", count)] {
             #expect(PromptSyntax.hint(in: text) != nil)
         }
-        // As many as may be: each bracket is looked at once a level.
+        // The maximum depth: each bracket is looked at once per level.
         let deep = times("[", 64) + times("a:b|", 20_000) + times("]", 64)
         #expect(PromptSyntax.hint(in: deep) != nil)
         #expect(PromptSyntax.hint(in: times("[a", 64) + times("]", 64)) != nil)
@@ -113,7 +114,7 @@ import Testing
         #expect(PromptTag.removed(from: "a <b:c> <d:e> f") { $0.kind == "d" } == "a  <d:e> f")
     }
 
-    /// Vectors with which a text encoder makes NaN are refused wherever they are read.
+    /// Vectors that make a text encoder return NaN are refused wherever they are read.
     @Test func hugeVectorsAreRefused() throws {
         try inTemporaryFolder { folder in
             for value in [Float(3e38), -1e6, .nan] {

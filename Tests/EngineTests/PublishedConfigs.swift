@@ -1,4 +1,4 @@
-/// Configurations as the published checkpoints carry them, with the keys of their time.
+/// Configurations of published checkpoints, with the keys of their time.
 enum PublishedConfig {
     /// runwayml/stable-diffusion-v1-5, unet
     static let sd15UNet = """

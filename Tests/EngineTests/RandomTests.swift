@@ -4,8 +4,8 @@ import TestSupport
 import Testing
 
 @Suite struct RandomTests {
-    /// `torch.randn` under the seeds and shapes that the fixture's names say: to the bit where
-    /// PyTorch draws in blocks of 16.
+    /// `torch.randn` with the seeds and shapes in the fixture's tensor names: bit-identical where PyTorch draws in
+    /// blocks of 16.
     @Test func drawsWhatTorchDraws() throws {
         let file = try SafeTensors(file: "\(Fixtures.folder)/expected/torch_randn.safetensors")
         #expect(!file.names.isEmpty)

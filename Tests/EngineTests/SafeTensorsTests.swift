@@ -32,7 +32,7 @@ import Testing
         #expect(throws: InputError.self) { try read.tensor("x") }
     }
 
-    /// All halves, against the compiler's own conversion, at an odd address.
+    /// All half-precision numbers, against the compiler's own conversion, at an odd address.
     @Test func widensEveryHalf() throws {
         let halves = (0...UInt16.max).map { $0 }
         let data = halves.flatMap { [UInt8($0 & 255), UInt8($0 >> 8)] }

@@ -3,8 +3,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Every sampler and every spacing of noise levels against Diffusers and k-diffusion:
-/// `Training/reference/make_sampler_fixtures.py` wrote the runs.
+/// Every sampler and every spacing of noise levels against Diffusers and k-diffusion. The runs were written by
+/// `Training/reference/make_sampler_fixtures.py`.
 @Suite struct SamplerTests {
     struct Run: Sendable, CustomStringConvertible {
         let fields: [String: JSON]
@@ -59,7 +59,8 @@ import Testing
         try #require(scheduler.timesteps.count == timesteps.count)
         let areWhole = timesteps.allSatisfy { $0 == $0.rounded() }
         for (found, expected) in zip(scheduler.timesteps, timesteps) {
-            // Whole timesteps may be off by a rounding; where levels become timesteps, the levels are float32.
+            // Whole timesteps may be off by one rounding; timesteps computed from levels are less exact, because the
+            // levels are float32.
             let slack = areWhole ? expected.ulp : Float(2e-3)
             #expect(abs(found - expected) <= slack, "timestep \(found) for \(expected)")
         }
@@ -88,7 +89,7 @@ import Testing
         }
     }
 
-    /// Align Your Steps are the levels of the model's family.
+    /// Align Your Steps uses the levels for the model's family.
     @Test(arguments: [nil, ModelFamily.sd1, .sd2, .sdxl])
     func alignYourStepsIsOfTheFamily(_ family: ModelFamily?) throws {
         let wanted: LevelSpacing = family == .sdxl ? .alignYourStepsXL : .alignYourSteps
@@ -121,7 +122,7 @@ import Testing
         #expect(try opened.schedulerConfig().family == family ?? .sd1)
     }
 
-    /// A file's own spacing is not that of a sampler whose class in Diffusers does not read it.
+    /// The spacing in a model's file does not apply to a sampler whose class in Diffusers does not read it.
     @Test func aFilesSpacingIsOfItsSampler() throws {
         func levels(_ kind: SchedulerKind, _ fields: [String: JSON]) throws -> [Float] {
             var reader = try ConfigReader(.object(fields), place: "config")
@@ -136,7 +137,8 @@ import Testing
         }
     }
 
-    /// A run may begin at any whole step, as with --strength: it takes lower orders until enough is remembered.
+    /// A run may begin at any whole step, as with --strength: multistep samplers use lower orders until they have
+    /// enough history.
     @Test(arguments: SchedulerKind.allCases) func beginsAtAnyStep(_ kind: SchedulerKind) throws {
         var reader = try ConfigReader(
             .object(["beta_schedule": .string("scaled_linear"), "beta_end": .number(0.012)]),

@@ -3,8 +3,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Timesteps that a person lays out by flags, against Diffusers and k-diffusion's formula:
-/// `Training/reference/make_schedule_fixtures.py` wrote the runs.
+/// Timesteps chosen by flags, against Diffusers and k-diffusion's formula. The runs were written by
+/// `Training/reference/make_schedule_fixtures.py`.
 @Suite struct ScheduleChoiceTests {
     struct Run: Sendable, CustomStringConvertible {
         let fields: [String: JSON]
@@ -20,7 +20,7 @@ import Testing
             (json?.array ?? []).compactMap { $0.number.map { Float($0) } }
         }
 
-        /// The run's scheduler as flags make it from the model's plain configuration.
+        /// The run's scheduler, made from the model's plain configuration and flags.
         func scheduler() throws -> Scheduler {
             var config = try #require(fields["config"]?.object)
             for key in ["timestep_spacing", "final_sigmas_type", "set_alpha_to_one"] {

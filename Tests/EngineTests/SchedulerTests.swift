@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Every run of every scheduler in the fixtures, given predictions and noise in, every latent out.
+/// Every run of every scheduler in the fixtures: predictions and noise in, every latent out.
 @Suite struct SchedulerTests {
     static let place = "\(Fixtures.folder)/expected/schedulers"
 
@@ -41,8 +41,8 @@ import Testing
 
     @Test func thereAreRuns() { #expect(!Self.runs.isEmpty) }
 
-    /// Those of Diffusers' `EulerDiscreteScheduler` with Stable Diffusion's schedule (scaled linear, 0.00085 to 0.012,
-    /// leading timesteps with an offset of 1) in five steps; a scheduler without σ is at the same levels.
+    /// The noise levels of Diffusers' `EulerDiscreteScheduler` with Stable Diffusion's schedule (scaled linear, 0.00085
+    /// to 0.012, leading timesteps with an offset of 1) in five steps; a scheduler without σ has the same levels.
     @Test(arguments: [SchedulerKind.ddim, .euler]) func noiseLevelsAreThoseOfDiffusers(
         kind: SchedulerKind
     ) throws {

@@ -3,10 +3,9 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Models in one file of the original layout.
+/// Single-file models in the original layout.
 @Suite struct SingleFileTests {
-    /// Every weight is the folder's, bit for bit, under the same name and in the same shape; so are
-    /// what the networks make of them.
+    /// Every weight equals the folder's, bit for bit, with the same name and shape; so do the networks' results.
     @Test(arguments: SingleFileLayout.kinds) func holdsWhatTheFolderHolds(_ kind: String) throws {
         let layout = try SingleFileLayout(kind, size: "fixture")
         try inTemporaryFolder { folder in
@@ -31,7 +30,7 @@ import Testing
         }
     }
 
-    /// Text models are written with and without this root.
+    /// Text models are saved with and without this prefix.
     private func strip(_ names: [String]) -> [String] {
         names.map { $0.hasPrefix("text_model.") ? String($0.dropFirst(11)) : $0 }.sorted()
     }
@@ -64,7 +63,7 @@ import Testing
         #expect(try through(one) == through(other))
     }
 
-    /// The published sizes, from shapes alone: configurations as the published folders have them.
+    /// The published sizes, from shapes alone: the inferred configurations equal those of the published folders.
     @Test func publishedModelsAreRecognised() throws {
         let published: [(kind: String, unet: String, vae: String, texts: [String])] = [
             (
@@ -126,7 +125,7 @@ import Testing
         }
     }
 
-    /// What a file of published size is taken for when one thing about it is changed.
+    /// What is inferred for a file of published size when one thing about it is changed.
     @Test func marksOfThePrediction() throws {
         func prediction(
             _ kind: String,
@@ -215,7 +214,7 @@ import Testing
         ("sdxl", "conditioner.embedders.1.", "conditioner.embedders.1.model."),
         ("sdxl", "conditioner.embedders.0.", "conditioner.embedders.0.transformer."),
         ("sdxl", "model.diffusion_model.", "model.diffusion_model."),
-        // A distilled model without attention in the middle.
+        // A distilled model without attention in the middle block.
         ("sdxl", "model.diffusion_model.middle_block.1.", "middle_block"),
         ("sdxl", "model.diffusion_model.output_blocks.1.1.", "output_blocks.1"),
     ])
@@ -234,7 +233,7 @@ import Testing
         }
     }
 
-    /// Weights that no network reads are refused when it is read.
+    /// Weights that the network does not use are refused when the network is loaded.
     @Test func unknownWeightsAreNamed() throws {
         let layout = try SingleFileLayout("sd15", size: "fixture")
         try inTemporaryFolder { folder in
@@ -251,7 +250,7 @@ import Testing
         }
     }
 
-    /// Small models do not tell their heads, nor their tokens.
+    /// Neither the number of heads nor the tokenizer can be inferred for small models.
     @Test func reportsWhatCannotBeInferred() throws {
         let layout = try SingleFileLayout("sd21", size: "fixture")
         try inTemporaryFolder { folder in
@@ -268,7 +267,7 @@ import Testing
         }
     }
 
-    /// Where tokens come from, and what fills up short prompts.
+    /// Where the tokenizer comes from, and how short prompts are padded.
     @Test func tokenizersOfSingleFiles() throws {
         let layout = try SingleFileLayout("sdxl", size: "fixture")
         let own = "\(layout.folder)/tokenizer"
@@ -317,7 +316,7 @@ import Testing
             let names = layout.entries.keys.sorted()
             var (mutator, refused, read) = (Mutator(seed: 22), 0, 0)
             for round in 0..<300 {
-                // Names and digits change in place, so that the header stays JSON now and then.
+                // Names and digits change in place, so that the header sometimes remains valid JSON.
                 var bytes = Array(whole[8..<8 + length])
                 if round % 3 == 0 {
                     bytes = mutator.mutate(bytes)

@@ -3,11 +3,11 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Weights that a device converts from the file's type give the bits of those that were converted to float32 before.
+/// Weights that a device converts from the file's type give the same bits as weights converted to float32 beforehand.
 @Suite(.serialized, .enabled(if: TestedBackends.hasTorch)) struct StoredWeightTests {
     private static let shapes = ["a": [6, 8], "b": [6, 8], "c": [4, 8, 3, 3]]
 
-    /// A file of random numbers below 2, subnormal ones among them.
+    /// A file of random numbers below 2, including subnormal ones.
     private func file(_ type: String, in folder: String) throws -> SafeTensors {
         var random = SystemRandomNumberGenerator()
         var (entries, data) = ([String](), Data())
@@ -42,7 +42,7 @@ import Testing
         return try #require(StoredWeight(file, bytes, info.type))
     }
 
-    /// What layers of these weights make of one picture.
+    /// The outputs of layers with these weights for one picture.
     private func outputs(_ backend: any Backend, _ file: SafeTensors, isStored: Bool) throws
         -> [Float]
     {
@@ -112,7 +112,7 @@ import Testing
         }
     }
 
-    /// Bytes of other types, and those that are not aligned, are converted here.
+    /// Weights of other types, and unaligned ones, are converted on the host.
     @Test func whatNotEveryDeviceReadsIsConverted() throws {
         try inTemporaryFolder { folder in
             let file = try file("F16", in: folder)

@@ -84,7 +84,7 @@ import Testing
         }
     }
 
-    /// 16 bits keep what 8 lose.
+    /// 16 bits preserve what 8 bits lose.
     @Test func sixteenBitsArriveInAPNG() throws {
         let tensor = Tensor([-1, 0, 1, 0.5, -0.25, 1 / 65535], shape: [1, 1, 2, 3])
         let bytes = PixelDepth.sixteen.bytes(tensor)

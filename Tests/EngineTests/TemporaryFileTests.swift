@@ -1,5 +1,6 @@
 import Engine
 import Foundation
+import Synchronization
 import TestSupport
 import Testing
 
@@ -10,7 +11,7 @@ import Testing
         return stat(path, &status) == 0 ? status.st_mode & 0o777 : 0
     }
 
-    /// Asking for the umask never opens it, not even for a moment in which another thread makes a file.
+    /// Reading the umask never loosens it, not even for a moment in which another thread creates a file.
     @Test func noFileIsWorldReadable() throws {
         try inTemporaryFolder { folder in
             let probe = "\(folder)/probe"
@@ -18,7 +19,7 @@ import Testing
             let expected = Self.mode(probe)
             try #require(expected != 0o666, "the tests run with a umask of 0")
             let found = Modes()
-            // With a umask that was replaced to be read, about one in a hundred of these was 0666.
+            // When the umask was replaced in order to read it, about one in a hundred of these was 0666.
             DispatchQueue.concurrentPerform(iterations: 8) { worker in
                 for _ in 0..<4000 {
                     if worker < 6 {
@@ -58,7 +59,7 @@ import Testing
                     "a", "b", "c",
                 ]
             )
-            // A link that leads nowhere is a name that is taken.
+            // A dangling link counts as a name that is taken.
             symlink("/nowhere", "\(folder)/l.png")
             let file = try TemporaryFile(for: "\(folder)/l.png")
             #expect(try file.commitNumbered() == "\(folder)/l-2.png")
@@ -66,7 +67,7 @@ import Testing
         }
     }
 
-    /// Pictures of other kinds are named, whatever their names end in.
+    /// The error names pictures of other kinds, whatever their file extension.
     @Test(
         arguments: [
             (Array("\0\0\0\u{18}ftypavif".utf8), "a HEIC or AVIF"), (Array("GIF89a".utf8), "a GIF"),
@@ -89,11 +90,11 @@ import Testing
     }
 }
 
-/// The modes that were met.
-private final class Modes: @unchecked Sendable {
-    // `@unchecked`: the lock guards all there is.
-    private let lock = NSLock()
-    private(set) var modes: Set<mode_t> = []
+/// The modes seen so far.
+private final class Modes: Sendable {
+    private let seen = Mutex<Set<mode_t>>([])
 
-    func add(_ mode: mode_t) { _ = lock.withLock { modes.insert(mode) } }
+    var modes: Set<mode_t> { seen.withLock { $0 } }
+
+    func add(_ mode: mode_t) { seen.withLock { _ = $0.insert(mode) } }
 }

@@ -1,11 +1,12 @@
 import Engine
 import Testing
 
-/// How many bytes of tiles stay in a device's memory.
+/// How many bytes of tiles are kept in a device's memory.
 @Suite struct TileRoomTests {
     private let tile = 500 << 20
 
-    /// A tile that arrives beside `used` others of its size, on a GPU of 24 GiB of which `free` are free; nil: on the processor.
+    /// A tile that arrives when `used` others of its size are kept, on a GPU of 24 GiB with `free` GiB free; nil: on
+    /// the processor.
     private typealias Arrival = (used: Int, free: Int?)
 
     private func admitted(_ room: inout TileRoom, _ arrivals: [Arrival]) -> [Bool] {
@@ -23,7 +24,7 @@ import Testing
         #expect(room.bytes == 2 * tile)
     }
 
-    /// An eighth of the device, 3 GiB, stays free, and four tiles, 2 GB, for the next evaluation.
+    /// An eighth of the device, 3 GiB, stays free, as do four tiles, 2 GB, for the next evaluation.
     @Test func aDeviceTakesTilesWhileItHasFreeMemory() {
         var room = TileRoom(bytes: tile)
         #expect(
@@ -37,13 +38,13 @@ import Testing
         #expect(!taken)
     }
 
-    /// What a tile leaves is PyTorch's, not free: the next one has it all the same.
+    /// Memory that a tile releases stays with PyTorch and does not count as free, but the next tile can use it.
     @Test func whatHasFittedFitsAgain() {
         var room = TileRoom(bytes: 0)
         #expect(admitted(&room, [(0, 9), (1, 9), (1, 0), (2, 0)]) == [true, true, true, false])
     }
 
-    /// Until all tiles are gone, however much seems to be free.
+    /// The room is halved until all tiles are gone, however much memory seems to be free.
     @Test func aShortageHalvesIt() {
         var room = TileRoom(bytes: tile)
         #expect(admitted(&room, [(3, 9)]) == [true])

@@ -3,15 +3,15 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Tokenizer folders in every form that people have, and the ids that Transformers 5 gives with them:
+/// Tokenizer folders in every form that people use, and the ids that Transformers 5 gives for them:
 /// `python Training/reference/make_tokenizer_fixtures.py Tests/Fixtures Tests/Fixtures/tokenizers`.
 struct TokenizerFixtures: Decodable {
     struct Case: Decodable {
-        /// Contents by name.
+        /// Contents of the files, by name.
         let files: [String: String]
-        /// Of each prompt, between begin and end.
+        /// Ids of each prompt, between begin and end.
         let ids: [[Int]]
-        /// Of the second prompt: begin, ids, end, padding.
+        /// Ids of the second prompt: begin, ids, end, padding.
         let padded: [Int]
 
         func write(to folder: String) throws {
@@ -38,7 +38,7 @@ struct TokenizerFixtures: Decodable {
 @Suite struct TokenizerFolderTests {
     @Test func theFixturesAreThere() { #expect(TokenizerFixtures.names.count == 13) }
 
-    /// vocab.json and merges.txt, tokenizer.json with pairs and with strings, tokens added in three ways,
+    /// vocab.json and merges.txt, tokenizer.json with pairs and with strings, tokens added in three ways, byte-order
     /// marks and CRLF.
     @Test(arguments: TokenizerFixtures.names) func tokensMatchTransformers(name: String) throws {
         let fixtures = try #require(TokenizerFixtures.all)
@@ -54,7 +54,7 @@ struct TokenizerFixtures: Decodable {
         }
     }
 
-    /// What Transformers 5 saves of the pair is the pair.
+    /// The folders that Transformers 5 saves after reading the pair of files give the same ids as the pair.
     @Test func savedFoldersMatchThePair() throws {
         let fixtures = try #require(TokenizerFixtures.all)
         let pair = try #require(fixtures.cases["pair"])
@@ -62,13 +62,13 @@ struct TokenizerFixtures: Decodable {
         #expect(fixtures.cases["saved"]?.files["vocab.json"] == nil)
     }
 
-    /// A file of a case and what is done to it: a text replaced, or all of it where `old` is nil.
+    /// A change to one file of a case: `old` is replaced, or the whole file if `old` is nil.
     private struct Change {
         let name: String
         let file: String
         let old: String?
         let new: String
-        /// Part of what is said.
+        /// Part of the expected error.
         let part: String
 
         init(_ name: String, _ file: String, _ old: String?, _ new: String, _ part: String) {
@@ -91,7 +91,7 @@ struct TokenizerFixtures: Decodable {
         }
     }
 
-    /// Each names the file and what is wrong in it.
+    /// Each error names the file and what is wrong in it.
     @Test func saysWhatIsWrong() throws {
         let (whole, added) = ("tokenizer.json", "added_tokens.json")
         let pair = "[\"i\", \"n\"]"

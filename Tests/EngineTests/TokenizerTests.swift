@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Tokens against those of Transformers.
+/// Token ids against those of Transformers.
 @Suite struct TokenizerTests {
     @Test(arguments: Fixtures.networks) func promptsBecomeTokens(_ fixture: NetworkFixture) throws {
         let expected = try fixture.tensors()
@@ -29,8 +29,8 @@ import Testing
         for one in cases { #expect(tokenizer.encode(one.prompt) == one.ids, "'\(one.prompt)'") }
     }
 
-    /// Spellings that composition makes one, among them those that Foundation composes only after
-    /// taking them apart.
+    /// Spellings that Unicode composition makes equal, including some that Foundation composes only after decomposing
+    /// them.
     @Test(arguments: [
         ("é", "e\u{301}"), ("Å", "\u{212B}"), ("\u{CB68}", "\u{CB64}\u{11AB}"),
         ("\u{F71}\u{F72}\u{301}", "\u{301}\u{F73}"),

@@ -3,14 +3,14 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What PyTorch computes, beyond the suites that run on every backend. On the processor: on a GPU only the device of the
-/// tensors differs.
+/// What the PyTorch backend computes, beyond the suites that run on every backend. Runs on the processor: on a GPU only
+/// the device of the tensors differs.
 @Suite(.enabled(if: TestedBackends.hasTorch)) struct TorchTests {
     private static func options(_ precision: Precision) -> EngineOptions {
         EngineOptions(backend: .torch, precision: precision, threads: 2)
     }
 
-    /// Short numbers: networks differ from float32's, but not by much.
+    /// bfloat16 and float16: the results differ from float32's, but not by much.
     @Test(arguments: Fixtures.networks, [Precision.bf16, .f16])
     func shortNumbersAreClose(_ fixture: NetworkFixture, _ precision: Precision) throws {
         let expected = try fixture.tensors()
@@ -54,7 +54,7 @@ import Testing
         )
     }
 
-    /// The same batch gives the same bytes, and every row is what it is alone, but for rounding.
+    /// The same batch gives the same bytes, and every row equals its evaluation alone, except for rounding.
     @Test(arguments: Fixtures.networks, [1, 2, 5])
     func batchesAreReproducible(_ fixture: NetworkFixture, _ views: Int) throws {
         let model = try Model(path: fixture.checkpoint)
@@ -129,7 +129,7 @@ import Testing
         }
     }
 
-    /// As CUDA's documentation has it.
+    /// The rules of CUDA_VISIBLE_DEVICES, as CUDA documents them.
     @Test func hiddenGPUsAreNotNamed() {
         #expect(TorchDevices.visible(of: 3, nil) == [0, 1, 2])
         #expect(TorchDevices.visible(of: 3, "2, 0") == [2, 0])
@@ -156,7 +156,7 @@ import Testing
     }
 }
 
-/// Where PyTorch is looked for; folders that look like installations are enough.
+/// Where PyTorch is searched for; folders that look like installations are enough.
 @Suite struct TorchFinderTests {
     private func installation(_ folder: String, _ version: String?) throws {
         try FileManager.default.createDirectory(
@@ -202,14 +202,14 @@ import Testing
     @Test func absenceIsOneLine() throws {
         try inTemporaryFolder { root in
             let finder = TorchFinder(environment: ["HOME": root], python: { nil })
-            // The common places of this machine may have one.
+            // The usual places on this machine may have an installation.
             if let found = try? finder.find(nil) { #expect(!found.folder.isEmpty) }
             let error = #expect(throws: InputError.self) { try finder.find(root) }
             #expect(error?.place == "--torch \(root)")
         }
     }
 
-    /// A file that is no library is an error with dlopen's words.
+    /// A file that is not a library gives an error with dlopen's message.
     @Test func damageIsOneLine() throws {
         try inTemporaryFolder { root in
             try installation(root, "2.15.0")

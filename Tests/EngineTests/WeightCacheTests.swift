@@ -4,7 +4,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// Prepared weights in files that processes share: always the network's own, whatever befalls the file.
+/// Prepared weights in files that processes share: always the network's own, whatever happens to the file.
 @Suite struct WeightCacheTests {
     static let backends = BackendKind.builtIn.map { EngineOptions(backend: $0) }
     private let model = Fixtures.networks.first?.checkpoint ?? ""
@@ -45,7 +45,7 @@ import Testing
             #expect(try kept(folder).count == 1)
             #expect(try answer(first) == expected)
             #expect(try answer(second) == expected)
-            // What is mapped outlives the file's name.
+            // A mapping outlives the file's name.
             try FileManager.default.removeItem(atPath: "\(folder)/\(try kept(folder)[0])")
             #expect(try answer(second) == expected)
             #expect(try unet(options, folder).origin == .built)
@@ -94,7 +94,7 @@ import Testing
                 damaged.append(one)
             }
             for bytes in damaged {
-                // A new file: the old one may be mapped.
+                // A new file, because the old one may be mapped.
                 try bytes.write(to: URL(fileURLWithPath: path), options: .atomic)
                 let loaded = try unet(options, folder)
                 // A flipped bit in the padding between two blocks affects no weights.

@@ -2,7 +2,7 @@ import Engine
 import TestSupport
 import Testing
 
-/// bfloat16 numbers that are multiplied as float32 ones: what comes out is float32's result, rounded once.
+/// bfloat16 numbers multiplied as float32: the result is float32's, rounded once.
 @Suite(.enabled(if: Processor.current.hasAVX512)) struct WidenedTests {
     private static func options(_ precision: Precision, threads: Int = 1) -> EngineOptions {
         EngineOptions(
@@ -13,12 +13,12 @@ import Testing
         )
     }
 
-    /// Runs on both precisions, and on several threads.
+    /// Runs in both precisions, and with several threads.
     private func compare(_ what: String, _ run: (any Backend) throws -> Tensor) throws {
         let wanted = try run(Self.options(.f32).makeBackend())
         let found = try run(Self.options(.bf16).makeBackend())
         for (a, b) in zip(found.values, wanted.values) {
-            // Half of the last of eight places, and float32's own rounding, which may tip it.
+            // Half a unit in the last of eight bits, plus float32's own rounding, which may tip it.
             guard abs(a - b) <= abs(b) / 256 + 1e-5 else {
                 Issue.record("\(what): \(a), not \(b)")
                 return
@@ -52,7 +52,7 @@ import Testing
         }
     }
 
-    /// Sizes with one panel, several, and a last one that is not full.
+    /// Sizes with one panel, several panels, and a partial last panel.
     @Test(
         arguments: [
             [1, 1, 3, 5], [2, 7, 64, 33], [1, 300, 20, 600], [3, 1, 40, 1100],

@@ -2,19 +2,19 @@
 //
 //     cc -shared -fPIC -O1 fake_torch.c -o FOLDER/libtorch_cpu.so [-DWITHOUT_DISPATCHER] [-DWITHOUT_PINNED]
 //
-// Its tensors have no content, and everything that is downloaded is 0.1; with TESSERA_FAKE_TORCH_REAL=FOLDER all calls go on to the
-// PyTorch in that folder. TESSERA_FAKE_TORCH says what fails:
+// Its tensors have no content, and everything that is downloaded is 0.1; with TESSERA_FAKE_TORCH_REAL=FOLDER all calls are
+// forwarded to the PyTorch in that folder. TESSERA_FAKE_TORCH says what fails:
 //
-//     oom@K        the K-th operator has no memory
-//     empty@K      the K-th new tensor has no memory
-//     full@K       no new tensor from the K-th on has memory
-//     rows>N       no operator has memory for more than N rows of a batch
-//     lost@K       the device is lost at the K-th operator, and stays so
-//     lost@K:FILE  the same in the first two processes alone, which FILE counts
+//     oom@K        the K-th operator runs out of memory
+//     empty@K      there is no memory for the K-th new tensor
+//     full@K       there is no memory for new tensors from the K-th on
+//     rows>N       operators run out of memory with more than N rows in a batch
+//     lost@K       the device is lost at the K-th operator, and stays lost
+//     lost@K:FILE  the same, but only in the first two processes, which are counted in FILE
 //     hang@K       the K-th operator never returns
 //
-// K counts from when the variable got its value. TESSERA_FAKE_TORCH_LOG=FILE gets a line for each operator ("call aten::linear") and
-// each copy from or to memory of the caller ("upload 2x8x8x4", "download 2x8x8x4").
+// K counts from when the variable was set. TESSERA_FAKE_TORCH_LOG=FILE gets a line for each operator ("call aten::linear") and
+// each copy from or to the caller's memory ("upload 2x8x8x4", "download 2x8x8x4").
 //
 // With TESSERA_FAKE_TORCH_GPUS=N and a libtorch_cuda.so, which may be empty, it has the devices cuda:0 … cuda:N-1, which are the
 // processor. TESSERA_FAKE_TORCH_FREE=BYTES is their free memory, as CUDA's runtime would report it; without it that is unknown.
@@ -45,7 +45,7 @@ static int failed(const char *text) {
     return 1;
 }
 
-/// What fails; a new wish is counted from here.
+/// What should fail; the counters start over when it changes.
 static const char *wish(void) {
     static char last[4096];
     const char *now = getenv("TESSERA_FAKE_TORCH");
@@ -64,7 +64,7 @@ static void note(const char *what, const char *which) {
     fclose(log);
 }
 
-/// Tensors in memory of the caller, and page-locked ones.
+/// Tensors in the caller's memory, and page-locked ones.
 static struct Host {
     void *handle;
     bool is_pinned;
@@ -78,7 +78,7 @@ static struct Host *host(void *handle) {
 }
 
 static void remember(void *handle, bool is_pinned, int64_t axes, const int64_t *sizes) {
-    // For the log alone, which is for one thread.
+    // Only for the log, which supports one thread.
     struct Host *place = getenv("TESSERA_FAKE_TORCH_LOG") ? host(NULL) : NULL;
     if (!place) return;
     place->handle = handle;
@@ -112,7 +112,7 @@ static void *real(const char *name) {
         if (function) return function(__VA_ARGS__);              \
     } while (0)
 
-/// The same for the caller to go on: whether there is one.
+/// The same, but the caller continues: whether there is a real function.
 #define FORWARDED(outcome, name, ...)                                \
     ({                                                               \
         static __typeof__(&name) function;                           \
@@ -298,7 +298,7 @@ const char *torch_exception_get_what_without_backtrace(void) {
     return "";
 }
 
-/// Whether this process is one of the first two, which FILE counts.
+/// Whether this process is one of the first two, which are counted in FILE.
 static bool is_early(const char *file) {
     static int place = -1;
     if (place < 0) {

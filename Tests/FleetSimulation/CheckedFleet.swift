@@ -3,17 +3,18 @@ import Engine
 import Protocol
 import Sampling
 
-/// A simulated fleet some of whose workers answer wrongly, and a coordinator that checks answers as a render does:
-/// `VerificationState` chooses, compares and decides, the dispatcher chooses who computes a check, and what is thrown away is
-/// computed again. The coordinator's own answers are right; the time of those is not simulated, but bounded as in a render.
+/// A simulated fleet in which some workers answer wrongly, and a coordinator that checks answers as a render does:
+/// `VerificationState` chooses, compares and decides, the dispatcher chooses who computes a check, and what is thrown
+/// away is computed again. The coordinator's own answers are right; their time is not simulated, but bounded as in a
+/// render.
 package struct CheckedFleet {
-    /// What became of a number of steps.
+    /// Result of a number of steps.
     package struct Outcome: Sendable {
         package var time = 0.0
-        /// The ideal time of all steps that were computed, also of those that were thrown away.
+        /// Ideal time of all computed steps, in seconds, including those that were thrown away.
         package var ideal = 0.0
         package var views = 0
-        /// Of these, those that were thrown away.
+        /// Views that were thrown away.
         package var thrownAway = 0
         package var checks = 0
         package var dispatching = 0.0
@@ -21,26 +22,26 @@ package struct CheckedFleet {
     }
 
     package private(set) var fleet: Fleet
-    /// Hosts that answered wrongly, and those of them that were found.
+    /// Hosts that answered wrongly, and the ones among them that were found.
     package private(set) var liars: Set<HostID> = []
     package private(set) var found: Set<HostID> = []
     private var state: VerificationState
     private var snapshots = Snapshots(first: 0, capacity: 64)
-    /// Every step so far, and the number of its phase.
+    /// Every step so far, with the number of its phase.
     private var steps: [(phase: Int, step: StepFlow.Step)] = []
     private var phases = 0
-    /// The step after the last one that was computed, if the fleet's phase goes on with it.
+    /// The step after the last one that was computed, if it continues the fleet's current phase.
     private var begun: Int?
     private let overlaps: Bool
-    /// Answers of each host so far.
+    /// Number of answers from each host so far.
     private var answered: [HostID: Int] = [:]
     private var elapsed = 0.0
     private var ownTime = 0.0
-    /// Of a view, in seconds.
+    /// The coordinator's time for a view, in seconds.
     private let ownPace: Double
     private let prompts: Prompts
 
-    /// The part of the time that the coordinator checks, as in a render.
+    /// Share of the time that the coordinator spends on checks, as in a render.
     private static let ownShare = 0.02
     private static let kind = AnswerKind(
         processor: "CPU",
@@ -57,10 +58,10 @@ package struct CheckedFleet {
 
     /// - Parameters:
     ///   - fleet: the workers, each with a host
-    ///   - share: how much is checked
-    ///   - seed: of the choice
+    ///   - share: share of answers to check
+    ///   - seed: random seed for choosing the answers to check
     ///   - known: hosts with a good record
-    ///   - ownPace: the coordinator's time for a view
+    ///   - ownPace: the coordinator's time for a view, in seconds
     ///   - overlaps: whether views of the next step are begun early
     package init(
         _ fleet: Fleet,
@@ -83,22 +84,22 @@ package struct CheckedFleet {
         (self.fleet, self.ownPace, self.overlaps) = (fleet, ownPace, overlaps)
     }
 
-    /// Runs steps that need all of the one before, and those again that are thrown away.
+    /// Runs steps that each need all of the one before, and repeats those that are thrown away.
     ///
     /// - Parameters:
-    ///   - more: views of each
-    ///   - isLast: whether the render ends with them: then checks that are left are computed
-    /// - Returns: what became of them
+    ///   - more: number of views in each step
+    ///   - isLast: whether the render ends with these steps; then the remaining checks are computed
+    /// - Returns: the result of these steps
     package mutating func run(_ more: [Int], isLast: Bool = false) -> Outcome {
         run([more.map { StepFlow.Step(windows: [], lattices: $0) }], isLast: isLast)
     }
 
-    /// Runs phases, and those of their steps again that are thrown away.
+    /// Runs phases, and repeats those of their steps that are thrown away.
     ///
     /// - Parameters:
-    ///   - more: the steps of each
-    ///   - isLast: as above
-    /// - Returns: what became of them
+    ///   - more: steps of each phase
+    ///   - isLast: whether the render ends with these phases; then the remaining checks are computed
+    /// - Returns: the result of these phases
     package mutating func run(_ more: [[StepFlow.Step]], isLast: Bool = false) -> Outcome {
         for phase in more {
             phases += 1
@@ -111,7 +112,7 @@ package struct CheckedFleet {
         }
     }
 
-    /// Computes the checks that are left.
+    /// Computes the remaining checks.
     ///
     /// - Returns: whether a step has to be computed again
     private mutating func settle(_ outcome: inout Outcome) -> Bool {
@@ -155,7 +156,7 @@ package struct CheckedFleet {
         snapshots.add(state.step, before: state.step, needed: state.earliestOpenStep)
     }
 
-    /// Takes the checks that were computed beside a step.
+    /// Judges the checks that were computed along with a step.
     private mutating func judge(
         _ checks: [VerificationState.Check],
         _ remote: [VerificationState.Check],
@@ -224,7 +225,7 @@ package struct CheckedFleet {
         )
     }
 
-    /// A worker's answer, to which it adds 0.01 where it lies.
+    /// A worker's answer, with 0.01 added if it lies.
     private mutating func answer(_ unit: WorkUnit, by worker: Int) -> UnitAnswer {
         let member = fleet.member(worker)
         let site = HostID(member.host ?? "worker \(worker)")

@@ -1,22 +1,22 @@
 import Coordinator
 import Protocol
 
-/// The steps of a phase, as a coordinator gives them out: those of a step when it is requested, and of the next step what can be
-/// computed already. Checks come with a step that is requested.
+/// The steps of a phase, as a coordinator hands them out: the views of a step when it is requested, and those of the
+/// next step that can be computed already. Checks come with the step that is requested.
 struct RunningPhase {
     private var flow: StepFlow
     private let first: UInt64
-    /// The step that was requested last; -1 for none.
+    /// The last step that was requested; -1 for none.
     private(set) var step = -1
-    /// Views that can be computed and are not given out, those of later steps than the next among them.
+    /// Views that can be computed and have not been handed out, including those of steps after the next.
     private var ready: [StepFlow.View]
-    /// What of the requested step has no answer.
+    /// Units of the requested step that have no answer yet.
     private var open: Set<UnitID> = []
     private var viewsLeft = 0
     private var checks = 0
-    /// Of views of the requested step and of the next one.
+    /// Workers that answered views of the requested step and of the next one.
     private var answerers: [UnitID: Int] = [:]
-    /// What relays were sent of the last two steps.
+    /// What relays have been sent for the last two steps.
     private var sent: [Sent: RelayedCells] = [:]
 
     private struct Sent: Hashable {
@@ -31,10 +31,10 @@ struct RunningPhase {
 
     var isAnswered: Bool { open.isEmpty }
     var isOver: Bool { step + 1 == flow.steps.count && isAnswered }
-    /// Views of the step that comes next.
+    /// Number of views in the next step.
     var nextCount: Int { flow.steps[step + 1].count }
 
-    /// Numbers in the order in which units are to be computed.
+    /// How many unit numbers a step has. Numbers are in the order in which units are to be computed.
     private static let numbersOfStep: UInt64 = 1 << 32
     static func end(of steps: StepFlow, first: UInt64) -> UInt64 {
         first + UInt64(steps.steps.count) * numbersOfStep
@@ -62,8 +62,8 @@ struct RunningPhase {
 
     /// Requests the next step.
     ///
-    /// - Parameter checks: computed beside it
-    /// - Returns: their numbers
+    /// - Parameter checks: number of checks to compute along with it
+    /// - Returns: units of the checks
     mutating func request(checks: Int) -> [UnitID] {
         step += 1
         self.checks = checks
@@ -78,7 +78,7 @@ struct RunningPhase {
         (0..<flow.steps[step].count).map { id(.init(step: step, index: $0)) }
     }
 
-    /// Takes what can be given out now, by rank: what all windows of the next step wait for comes first.
+    /// Takes what can be handed out now, by rank: views that all windows of the next step wait for come first.
     mutating func take() -> [(rank: Int, units: [UnitID])] {
         // The next step is begun early, but not once nobody waits for this one.
         let isDue = { [step, viewsLeft] (view: StepFlow.View) in
@@ -93,7 +93,7 @@ struct RunningPhase {
         return ranks.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 
-    /// What part of a view's pixels a relay has not been sent yet; it counts as sent from now on.
+    /// Share of a view's pixels that a relay has not been sent yet; they count as sent from now on.
     mutating func newShare(of unit: UnitID, to relay: Int) -> Double {
         guard unit.rawValue >= first, let view = view(unit) else { return 1 }
         let (lattices, windows) = (flow.steps[view.step].lattices, flow.steps[view.step].windows)
@@ -116,7 +116,7 @@ struct RunningPhase {
 
     mutating func skip(_ unit: UnitID) { open.remove(unit) }
 
-    /// Who answered the views of the requested step, and its checks.
+    /// Workers that answered the views of the requested step, and then its checks.
     mutating func takeAnswerers() -> [Int?] {
         let units = views + (0..<checks).map(checkID)
         defer { for unit in units { answerers[unit] = nil } }
@@ -133,7 +133,7 @@ extension Fleet {
         return total
     }
 
-    /// Begins a phase; one that is not over is given up.
+    /// Begins a phase; a phase that is not over is abandoned.
     package mutating func begin(_ steps: StepFlow) {
         giveUp()
         phase = RunningPhase(steps, first: nextUnit)
@@ -142,10 +142,10 @@ extension Fleet {
         forgetGaps()
     }
 
-    /// Whether all steps of the phase are done, or there is none.
+    /// Whether all steps of the phase are done, or there is no phase.
     package var isOver: Bool { phase?.isOver ?? true }
 
-    /// Nobody waits for the phase any more.
+    /// Abandons the phase.
     package mutating func giveUp() {
         guard phase != nil else { return }
         phase = nil
@@ -154,8 +154,8 @@ extension Fleet {
 
     /// Runs the next step of the phase.
     ///
-    /// - Parameter checks: computed beside it, each with the hosts that may not have it
-    /// - Returns: what became of it; the answerers are those of its views, and then of the checks
+    /// - Parameter checks: checks to compute along with it, each with the hosts that must not compute it
+    /// - Returns: the result of the step; its answerers are those of the views, and then those of the checks
     package mutating func runStep(checks: [Set<HostID>] = []) -> Result {
         result = Result()
         let start = now
@@ -167,7 +167,7 @@ extension Fleet {
         return result
     }
 
-    /// Hands to the dispatcher what of the phase can be computed.
+    /// Hands the views that can be computed now to the dispatcher.
     mutating func giveReady() {
         guard phase != nil else { return }
         for (rank, units) in phase?.take() ?? [] { give(units, rank: rank, [:]) }

@@ -2,29 +2,28 @@ import Coordinator
 import Glibc
 import Protocol
 
-/// A simulated fleet of workers under a real dispatcher, event by event: what a step takes, and how
-/// long workers wait for their next view.
+/// A simulated fleet of workers under a real dispatcher, event by event: how long a step takes, and how long workers
+/// wait for their next view.
 ///
-/// Times are in seconds. Links have a latency and a bandwidth of their own; a worker computes in the
-/// order of arrival, ends abandoned units at once, and asks for another unit whenever it has
-/// disposed of one.
+/// Times are in seconds. Every link has its own latency and bandwidth; a worker computes units in the order of their
+/// arrival, stops abandoned units at once, and asks for another unit whenever it is done with one.
 package struct Fleet {
-    /// One worker and the link to it.
+    /// A worker and the link to it.
     package struct Member: Sendable {
-        /// For a unit of cost 1.
+        /// Seconds for a unit of cost 1.
         package var pace: Double
-        /// One way.
+        /// One-way latency.
         package var latency = 0.0
         package var bytesPerSecond = Double.infinity
         /// Units that it asks for at first.
         package var credit = 16
-        /// Whether it computes nothing, although it sends heartbeats.
+        /// Whether it sends heartbeats but computes nothing.
         package var isStuck = false
-        /// The relay that it is behind.
+        /// The relay that it is behind, if any.
         package var relay: Int?
-        /// Its host, which comes back as another worker; nil for one that nobody knows when it comes back.
+        /// Its host, by which it is recognised when it comes back as another worker; nil if it is not recognised.
         package var host: String?
-        /// Every so many answers are wrong (`CheckedFleet`); nil: none.
+        /// One in this many answers is wrong (`CheckedFleet`); nil for none.
         package var lieInterval: Int?
 
         package init(pace: Double) {
@@ -32,36 +31,36 @@ package struct Fleet {
         }
     }
 
-    /// What became of a batch.
+    /// Result of a batch.
     package struct Result: Sendable {
         package var time = 0.0
-        /// Sum over all workers of gaps between two units of the batch.
+        /// Sum over all workers of the gaps between two units of the batch.
         package var waited = 0.0
         /// Sum over all workers of time spent computing.
         package var busy = 0.0
         package var accepted = 0
-        /// Whose answer was accepted, of units and then of checks; nil for checks that were skipped.
+        /// Workers whose answers were accepted, for units and then for checks; nil for checks that were skipped.
         package var answerers: [Int?] = []
         /// Processor time in the dispatcher, in seconds.
         package var dispatching = 0.0
-        /// Through the coordinator's link, both ways.
+        /// Bytes through the coordinator's link, in both directions.
         package var bytes = 0.0
     }
 
     private struct Worker {
         let member: Member
         var queue: [(unit: UnitID, cost: Double)] = []
-        /// Counts computations, so that the end of one that was broken off is no end of the next.
+        /// Counts computations, so that the end of an aborted one is not taken for the end of the next.
         var run = 0
         var began: Double?
-        /// When it finished the last unit of this batch.
+        /// When it finished its last unit of this batch.
         var finished: Double?
         var isGone = false
     }
 
     private enum Happening {
         case event(DispatcherState.Event, from: Int)
-        /// Something of a worker has come through its own link, and now needs the coordinator's.
+        /// A worker's message has come through the worker's own link, and now needs the coordinator's.
         case arrival(DispatcherState.Event, from: Int, bytes: Double)
         case leaving(Int)
         case joining(Member)
@@ -82,20 +81,20 @@ package struct Fleet {
     private var up: SharedLink
     private var down: SharedLink
     var costs: [UnitID: Double] = [:]
-    /// The units whose answerers are asked for, in order.
+    /// The units whose answerers are wanted, with their index in the result.
     var listed: [UnitID: Int] = [:]
-    /// The phase that runs.
+    /// The current phase.
     var phase: RunningPhase?
     var result = Result()
     var isComplete = false
 
     /// - Parameters:
-    ///   - members: who is there
-    ///   - bytes: of a view
-    ///   - answerBytes: of its answer; nil: as many
-    ///   - linkBytesPerSecond: of the coordinator's own link, in each direction
-    ///   - churn: how workers come and go; nil: they stay
-    ///   - policy: the dispatcher's
+    ///   - members: workers at the start
+    ///   - bytes: size of a view
+    ///   - answerBytes: size of its answer; nil for the same size
+    ///   - linkBytesPerSecond: bandwidth of the coordinator's own link, in each direction
+    ///   - churn: how workers come and go; nil if they stay
+    ///   - policy: policy of the dispatcher
     package init(
         _ members: [Member],
         bytes: Int = 0,
@@ -114,10 +113,10 @@ package struct Fleet {
         for member in members { join(member) }
     }
 
-    /// Paces of the workers that are there.
+    /// Paces of the workers that are present.
     package var paces: [Double] { paces(without: []) }
 
-    /// The same without some hosts.
+    /// Paces of the workers that are present, without those of some hosts.
     package func paces(without hosts: Set<HostID>) -> [Double] {
         workers.filter { worker in
             !worker.isGone && worker.member.host.map { !hosts.contains(HostID($0)) } ?? true
@@ -141,7 +140,7 @@ package struct Fleet {
         }
     }
 
-    /// It is gone with all that it held; after a while it comes back as another.
+    /// Removes a worker with everything that it held; after a while it comes back as another worker.
     private mutating func leave(_ index: Int) {
         guard let churn else { return }
         workers[index].isGone = true
@@ -151,7 +150,7 @@ package struct Fleet {
         calendar.add(.joining(workers[index].member), at: now + churn.absence)
     }
 
-    /// A worker that is or was there.
+    /// A worker that is or was present.
     package func member(_ index: Int) -> Member { workers[index].member }
 
     /// Gives a host no more work.
@@ -160,10 +159,10 @@ package struct Fleet {
     /// Runs one batch to its end.
     ///
     /// - Parameters:
-    ///   - count: units
-    ///   - costs: of them; by default 1 each
-    ///   - checks: more units, each with the hosts that may not have it
-    /// - Returns: what became of it
+    ///   - count: number of units
+    ///   - costs: costs of the units; by default 1 each
+    ///   - checks: additional units, each with the hosts that must not compute it
+    /// - Returns: the result of the batch
     package mutating func run(
         _ count: Int,
         costs: [Double] = [],
@@ -186,17 +185,17 @@ package struct Fleet {
         return finish(since: start) { $0.isComplete }
     }
 
-    /// Waiting begins with a worker's first unit.
+    /// Resets the gaps: waiting begins with a worker's first unit.
     mutating func forgetGaps() {
         for index in workers.indices { workers[index].finished = nil }
     }
 
-    /// Lets things happen until something is complete.
+    /// Processes events until something is complete.
     mutating func finish(since start: Double, _ isDone: (Fleet) -> Bool) -> Result {
         var tick = now
         while !isDone(self) {
             guard let next = calendar.first, next <= tick + 0.05 else {
-                // Ticks alone can end a lease.
+                // A tick alone can end a lease.
                 tick += 0.05
                 now = max(now, tick)
                 feed(.tick)
@@ -212,7 +211,7 @@ package struct Fleet {
         return result
     }
 
-    /// Of this thread.
+    /// Processor time of this thread, in seconds.
     private static var processorSeconds: Double {
         var time = timespec()
         clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
@@ -271,7 +270,7 @@ package struct Fleet {
             guard let place = workers[index].queue.firstIndex(where: { $0.unit == unit }) else {
                 return
             }
-            // One that is stuck cannot even end the unit that it is computing.
+            // A stuck worker cannot even stop the unit that it is computing.
             guard place > 0 || !workers[index].member.isStuck else { return }
             workers[index].queue.remove(at: place)
             if place == 0 {
@@ -295,7 +294,7 @@ package struct Fleet {
                 from: index,
                 bytes: answerBytes
             )
-            // Right behind the answer.
+            // Right after the answer.
             tell(.asked(id, 1), from: index, bytes: 0, behind: answerBytes)
             begin(index)
         }
@@ -326,7 +325,7 @@ package struct Fleet {
     }
 }
 
-/// What happens when, the earliest first; what was added first wins a tie.
+/// A queue of what happens when, earliest first; ties go to what was added first.
 private struct Calendar<Happening> {
     private typealias Entry = (time: Double, order: Int, happening: Happening)
 

@@ -12,13 +12,13 @@ package struct Churn: Sendable {
         (self.meanStay, self.absence, self.seed) = (meanStay, absence, seed)
     }
 
-    /// Exponentially distributed: those who have been there for long leave as easily.
+    /// Exponentially distributed: workers that have stayed long are as likely to leave as new ones.
     func stay(_ random: inout SimulationRandom) -> Double {
         -meanStay * log(1 - Double.random(in: 0..<1, using: &random))
     }
 }
 
-/// SplitMix64.
+/// A small random number generator: SplitMix64.
 package struct SimulationRandom: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
@@ -33,7 +33,7 @@ package struct SimulationRandom: RandomNumberGenerator, Sendable {
     }
 }
 
-/// One direction of a link that all messages pass one after the other.
+/// One direction of a link, which all messages pass one after another.
 struct SharedLink {
     private let bytesPerSecond: Double
     private var free = 0.0

@@ -1,7 +1,7 @@
 import Protocol
 import Sampling
 
-/// The cells of one step's latent that a relay was sent.
+/// The cells of one step's latent that a relay has been sent.
 struct RelayedCells {
     private var cells: Set<Cell> = []
 
@@ -12,7 +12,7 @@ struct RelayedCells {
 
     /// Sends a window.
     ///
-    /// - Returns: the part of its pixels that was not sent before, those outside of whole cells among them
+    /// - Returns: share of its pixels that had not been sent before, including those outside whole cells
     mutating func add(_ window: Window) -> Double {
         let side = CellGrid.side
         func whole(_ start: Int, _ count: Int) -> Range<Int> {

@@ -1,15 +1,16 @@
 import Sampling
 
-/// Which views of a phase can be computed, where a step begins before the one before has ended. Views that are done in, views that
-/// can be computed out; no clock.
+/// Which views of a phase can be computed when a step may begin before the one before it has ended. Finished views go
+/// in, and views that can be computed come out; there is no clock.
 ///
-/// A window needs the fused latent of the step before where it lies: all windows that overlap it there, and all lattices, since
-/// every window has pixels of each. A lattice needs the mean and deviation of the whole latent: all views.
+/// A window needs the fused latent of the previous step in its area: all windows that overlap it there, and all
+/// lattices, since every window has pixels from each of them. A lattice needs the mean and deviation of the whole
+/// latent, and so all views.
 package struct StepFlow: Sendable {
     /// The views of one step.
     package struct Step: Sendable {
         package var windows: [Window]
-        /// Numbered before the windows: what all of the next step waits for is computed first.
+        /// Numbered before the windows, so that what all of the next step waits for is computed first.
         package var lattices: Int
         /// Whether the next step needs the whole latent, like the inversion of a refinement stage.
         package var isBarrier: Bool
@@ -21,7 +22,7 @@ package struct StepFlow: Sendable {
         package var count: Int { lattices + windows.count }
     }
 
-    /// A view, by step and number in it.
+    /// A view, by its step and its index in the step.
     package struct View: Hashable, Comparable, Sendable {
         package let step: Int
         package let index: Int
@@ -33,24 +34,24 @@ package struct StepFlow: Sendable {
         }
     }
 
-    /// What a step still waits for, and what of it has been given out.
+    /// What a step still waits for, and which of its views have been given out.
     private struct Progress: Sendable {
         var latticesLeft: Int
         var left: Int
         var isGiven: [Bool]
-        /// Windows of the step before that overlap each window, and are not done.
+        /// For each window, how many windows of the previous step overlap it and are not done.
         var needed: [Int]
     }
 
     package let steps: [Step]
     private var progress: [Progress]
-    /// Windows of the next step that overlap each window of a step.
+    /// For each window of a step, the windows of the next step that overlap it.
     private let successors: [[[Int]]]
     private let overlaps: Bool
 
     /// - Parameters:
-    ///   - steps: of one phase
-    ///   - overlaps: false: a step begins when the one before has ended
+    ///   - steps: steps of one phase
+    ///   - overlaps: whether a step may begin before the one before it has ended
     package init(_ steps: [Step], overlaps: Bool = true) {
         (self.steps, self.overlaps) = (steps, overlaps)
         successors = zip(steps, steps.dropFirst()).map { step, next in
@@ -74,9 +75,9 @@ package struct StepFlow: Sendable {
     /// The views of the first step.
     package mutating func begin() -> [View] { giveRest(of: 0) }
 
-    /// A view is done.
+    /// Records that a view is done.
     ///
-    /// - Returns: those that can be computed now, in order
+    /// - Returns: views that can be computed now, in order
     package mutating func done(_ view: View) -> [View] {
         let lattices = steps[view.step].lattices
         let wasLattice = view.index < lattices

@@ -1,4 +1,4 @@
-"""Files that have once done harm, or were made to: each is built from its description, for some are large."""
+"""Files that once did harm, or were made to: each is generated, because some are large."""
 
 import struct
 import zlib
@@ -20,7 +20,7 @@ def picture(name):
 
 
 def texts(folder):
-    """190 chunks of text of 8 MB each, in a picture of 1.5 MB: 1.5 GB when they were kept."""
+    """190 chunks of text of 8 MB each, in a picture of 1.5 MB: they took 1.5 GB of memory when they were kept."""
     chunks = picture("rgb8.png")
     text = [b"zTXt", b"k\0\0" + zlib.compress(b"t" * 7_900_000)]
     file = folder / "texts.png"
@@ -29,7 +29,7 @@ def texts(folder):
 
 
 def long_chunk(kind):
-    """A chunk of 1.9 GB in a file full of holes: libpng only warns of those that are too long."""
+    """A chunk of 1.9 GB in a sparse file: libpng only warns about chunks that are too long."""
     def make(folder):
         file = folder / "long.png"
         with open(file, "wb") as out:
@@ -67,14 +67,14 @@ def float_tables(side, links):
 
 
 def many_float_tables(folder):
-    """4 GB from a picture of 3 kB."""
+    """A picture of 3 kB that took 4 GB of memory."""
     file = folder / "tables.png"
     file.write_bytes(float_tables(60, 400))
     return plan_with(file)
 
 
 def many_values(folder):
-    """A configuration of 60 MB, each two bytes of which took 40 of memory."""
+    """A configuration of 60 MB, in which every two bytes took 40 bytes of memory."""
     fixtures.tree(SD15, folder / "model")
     file = folder / "model/unet/config.json"
     file.unlink()
@@ -83,7 +83,7 @@ def many_values(folder):
 
 
 def many_tensors(folder):
-    """A header of a checkpoint that is nothing but brackets."""
+    """A checkpoint header that consists only of brackets."""
     fixtures.tree(SD15, folder / "model")
     file = folder / "model/unet/diffusion_pytorch_model.safetensors"
     file.unlink()
@@ -93,7 +93,7 @@ def many_tensors(folder):
 
 
 def noise(value):
-    """Recorded noise with a number that no noise has."""
+    """Recorded noise with a number that noise cannot have."""
     def make(folder):
         entries = fixtures.tensors(fixtures.OWN / "expected/sd15.safetensors")
         kind, shape, data = entries["run.2x.base_noise"]
@@ -125,7 +125,7 @@ def aliases(levels, end):
 
 
 def long_path(folder):
-    """A path as long as the system allows, which an error must name whole."""
+    """A path as long as the system allows, which an error must name in full."""
     deep = folder
     while len(str(deep)) < 3700:
         deep = deep / ("d" * 200)

@@ -1,4 +1,4 @@
-"""The files that are damaged: those of Tests/Fixtures, and a few that are made from them or by the program."""
+"""The original files to be damaged: those of Tests/Fixtures, and a few that are made from them or by the program."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def transposed(entry):
 
 
 def single_file(path):
-    """SD 1.5 in one file, in the original layout, by the list beside the fixtures."""
+    """SD 1.5 as a single file in the original layout, made with the list beside the fixtures."""
     layout = json.loads((OWN / "single-file/sd15.json").read_text())["fixture"]
     parts = {}
     made = {}
@@ -87,7 +87,7 @@ TRAINING_YAML = """model:
 
 
 def tokenizer(name, folder):
-    """One way in which a tokenizer is saved; its files."""
+    """The files of a tokenizer, in one of the forms in which tokenizers are saved."""
     files = json.loads((OWN / "tokenizers/tokenizers.json").read_text())["cases"][name]["files"]
     for old in folder.iterdir():
         old.unlink()
@@ -97,14 +97,14 @@ def tokenizer(name, folder):
 
 
 def inputs(path):
-    """Noise of a small render, as --inputs reads it."""
+    """Noise for a small render, as --inputs reads it."""
     entries = tensors(OWN / "expected/sd15.safetensors")
     wanted = {"run.2x.base_noise": "base_noise", "run.2x.phase_noise.2": "phase_noise.2", "run.2x.jitter": "jitter"}
     write_tensors(path, {new: entries[old] for old, new in wanted.items() if old in entries})
 
 
 def picture(path):
-    """A PNG with a chunk of every kind that tells something."""
+    """A PNG with a chunk of every kind that carries information."""
     header = struct.pack(">IIBBBBB", 24, 16, 8, 2, 0, 0, 0)
     rows = b"".join(b"\1" + bytes((x * 7 + y * 3 + c) % 9 for x in range(24) for c in range(3)) for y in range(16))
     mutations_of = mutations.png_join([
@@ -124,7 +124,7 @@ def photos():
 
 
 def job(program, folder):
-    """A render that was killed after its first step; its folder, and where it was called."""
+    """The folder of a render that was killed after its first step, and the folder in which it was started."""
     folder.mkdir(parents=True)
     command = [
         str(program), "render", "--model", str(model("sd15-tiny")), "--prompt", "a prompt", "--size", "136x136",

@@ -29,11 +29,12 @@ import crafted
 import fixtures
 import kinds
 
-# Processor time, for the clock says little about a process on a busy machine; and by the clock, for one that sleeps.
+# Processor time, because wall-clock time says little about a process on a busy machine; and wall-clock time, for a
+# process that sleeps.
 MAX_SECONDS = 5
 MAX_CLOCK = 20
 MAX_BYTES = 1 << 30
-# Damage to a file is bad input: nothing else may come of it.
+# A damaged file is bad input: no other exit status is right.
 GOOD = (0, 64)
 
 
@@ -47,7 +48,7 @@ def run(command, folder, environment):
     """Runs to the end, or kills the whole group."""
     out = open(folder / "stdout", "w+b")
     err = open(folder / "stderr", "w+b")
-    # Others may share the processors.
+    # Other processes may use the processors, too.
     limit = min(120, MAX_CLOCK * max(1, 2 * os.getloadavg()[0] / os.cpu_count()))
     start = time.monotonic()
     process = subprocess.Popen(
@@ -179,7 +180,7 @@ class Run:
 
 
 def ignore_special(folder, names):
-    """What cannot be copied."""
+    """Names of files that cannot be copied."""
     return [name for name in names if (Path(folder) / name).is_fifo() or (Path(folder) / name).is_socket()]
 
 
@@ -199,7 +200,7 @@ def rounds(state, options, wanted):
 
 
 def specials(state, options):
-    """Each thing that is no file of the kind, in the place of several files of each kind."""
+    """Each kind of special file, in place of several files of each kind."""
     again = f"Tests/Fuzz/fuzz.py --program {options.program} --specials --only"
     for kind, make in state.kinds.all.items():
         if options.only and kind not in options.only:
@@ -239,7 +240,7 @@ def main():
     parser.add_argument("--round", type=int, help="only this one")
     parser.add_argument("--specials", action="store_true")
     parser.add_argument("--crafted", action="store_true")
-    parser.add_argument("--turns", type=int, default=3, help="files of each kind that are replaced by each special thing")
+    parser.add_argument("--turns", type=int, default=3, help="files of each kind that are replaced by each special file")
     parser.add_argument("--only", nargs="*", help="kinds: " + " ".join(kinds.Kinds.shares))
     parser.add_argument("--seconds", type=float, help="processor time after which no more is begun")
     parser.add_argument("--keep", default=str(fixtures.ROOT / ".build/fuzz/faults"), help="folder for what failed")

@@ -26,9 +26,9 @@ class Case:
     """One command on one damaged file."""
     file: Path
     arguments: list
-    # Any of them in the error line says well enough which file is at fault.
+    # Any of these in the error line tells well enough which file is at fault.
     names: list = field(default_factory=list)
-    # Statuses beside 0 and 64 that the damage may lead to.
+    # Exit statuses besides 0 and 64 that the damage may lead to.
     allowed: tuple = ()
 
 
@@ -70,7 +70,7 @@ def rendering(where):
 
 class Kinds:
     def __init__(self, program, store):
-        """`store` is a folder for what is made once."""
+        """`store` is a folder for files that are made only once."""
         self.program, self.store = program, store
         self._job = None
         store.mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ class Kinds:
             "cluster": self.cluster_case, "key": self.key_case, "noise": self.noise_case, "job": self.job_case,
         }
 
-    # The share of each kind in a run of all.
+    # The share of each kind in a run of all kinds.
     shares = {"model": 5, "config": 5, "weights": 3, "tokenizer": 3, "yaml": 1, "single": 2, "lora": 3, "picture": 5, "photo": 5, "cluster": 5, "key": 1,
               "noise": 1, "job": 2}
 
@@ -99,7 +99,7 @@ class Kinds:
         fixtures.tree(source, target)
         file = rng.choice([f for f in files if (source / f).exists()])
         damage(rng, target / file, source / file)
-        # Files of one part may contradict each other: either is a good place to name.
+        # Files of one part may contradict each other: it is enough to name the part.
         part = Path(file).parts[0]
         return target, Case(target / file, [], names=[str(target / part)])
 
@@ -203,7 +203,7 @@ class Kinds:
             self._job = fixtures.job(self.program, self.store / "render")
         job = folder / "job"
         shutil.copytree(self._job, job)
-        # The record says where it was called: this folder.
+        # The record says in which folder the command ran: set it to this one.
         record = job / "job.json"
         record.write_text(record.read_text().replace(str(self.store / "render"), str(folder)))
         file = job / rng.choice(["job.json", "state.safetensors"])
@@ -231,7 +231,7 @@ SPECIALS = ["missing", "folder", "FIFO", "loop", "device", "socket", *CONTENTS]
 
 
 def make_special(what, file):
-    """Puts something else in the place of a file."""
+    """Puts a special file in place of a file."""
     file.unlink()
     if what == "folder":
         file.mkdir()
@@ -243,7 +243,7 @@ def make_special(what, file):
         file.symlink_to("/dev/zero")
     elif what == "socket":
         with socket.socket(socket.AF_UNIX) as listening:
-            # Its path may be too long for the system: from its folder it is short.
+            # Its path may be too long for the system, but is short as seen from its folder.
             at = os.open(".", os.O_RDONLY)
             os.chdir(file.parent)
             listening.bind(file.name)

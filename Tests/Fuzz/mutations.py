@@ -24,7 +24,7 @@ def deep(depth):
 
 
 def pick(rng, near=None):
-    """A value from the edges; often a small change of what was there."""
+    """An edge-case value; often a small change of the old value."""
     roll = rng.random()
     if roll < 0.45 and isinstance(near, (int, float)) and not isinstance(near, bool):
         return rng.choice([near * 2, near + 1, near - 1, -near, near // 2, near * 1000, near + 0.5])
@@ -36,7 +36,7 @@ def pick(rng, near=None):
 
 
 def raw(rng, data, rounds=4):
-    """A bit turned, a byte set, a stretch removed, repeated, overwritten, or the end cut off."""
+    """A bit flipped, a byte set, a stretch removed, repeated or overwritten, or the end cut off."""
     data = bytearray(data)
     for _ in range(rng.randint(1, rounds)):
         if not data:
@@ -69,12 +69,12 @@ def _places(value, path=()):
 
 
 def json_value(rng, value):
-    """One value, at any depth, becomes one from the edges; or a member goes, comes twice or changes its name."""
+    """One value, at any depth, becomes an edge case; or a member is removed, duplicated or renamed."""
     value = json.loads(json.dumps(value))
     places = [p for p in _places(value) if p]
     if not places:
         return pick(rng)
-    # Large files have thousands of alike members: the outer ones have as good a chance.
+    # Large files have thousands of similar members: give the outer ones the same chance.
     if rng.random() < 0.5:
         places = [p for p in places if len(p) <= 2][:200] or places
     path = rng.choice(places)
@@ -169,7 +169,7 @@ SPECIAL_FLOATS = [float("nan"), float("inf"), float("-inf"), 3e38, -3e38, 1e-45]
 
 
 def safetensors(rng, data):
-    """The header's entries, its length, single numbers; rarely bytes anywhere, for the data may be any bytes."""
+    """The header's entries, its length, single numbers; rarely bytes anywhere, because any bytes are valid data."""
     roll = rng.random()
     header, body = safetensors_split(data)
     if roll < 0.1:
@@ -182,7 +182,7 @@ def safetensors(rng, data):
         return safetensors_join(header, body, rng.choice(lengths))
     names = [name for name in header if name != "__metadata__"]
     if roll < 0.35:
-        # Numbers that are none, in place.
+        # Special floating-point values, in place.
         body = bytearray(body)
         for _ in range(rng.choice([1, 1, 10])):
             entry = header[rng.choice(names)]
@@ -213,7 +213,7 @@ def safetensors(rng, data):
         elif what == 7:
             header["__metadata__"] = rng.choice([1, [], {"a": 1}, {"format": "pt", "a" * 9000: "b" * 9000}, None])
         else:
-            # A vector or matrix of another size whose place agrees.
+            # A vector or matrix of another size, with matching offsets.
             first = entry["data_offsets"][0]
             if not isinstance(first, int):
                 continue
@@ -262,7 +262,7 @@ def png_join(chunks):
 
 
 def _inflated(rng, body, start):
-    """What is compressed from `start` on is changed and compressed again."""
+    """Decompresses the data from `start` on, changes it, and compresses it again."""
     try:
         plain = zlib.decompressobj().decompress(body[start:], 1 << 20)
     except zlib.error:

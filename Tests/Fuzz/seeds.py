@@ -1,4 +1,4 @@
-"""Writes what the fuzzer of the C readers begins with: `seeds.py FOLDER`."""
+"""Writes the seed corpus for the fuzzer of the C readers: `seeds.py FOLDER`."""
 
 import sys
 import zlib

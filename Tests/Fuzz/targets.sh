@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Runs libFuzzer on the C code that reads files: `Tests/Fuzz/targets.sh [SECONDS [SEED]]`, an hour unless told otherwise.
+# Runs libFuzzer on the C code that reads files: `Tests/Fuzz/targets.sh [SECONDS [SEED]]`, for an hour by default.
 #
 # libpng, Little CMS and zlib are built from Debian's sources, so that the fuzzer sees which of their branches an input
-# takes and AddressSanitizer sees their memory. Without a network the installed ones are used, and found less in.
+# takes and AddressSanitizer sees their memory. Without a network the installed ones are used, and less is found in
+# them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 seconds=${1:-3600}
@@ -74,7 +75,7 @@ run() {
     [ -e "$here/$name.dict" ] && dictionary=("-dict=$here/$name.dict")
     mkdir -p "$place/crashes/$name"
     until=$(($(date +%s) + time))
-    # A crash ends the process: the next one goes on.
+    # A crash ends the process: start the next one.
     while now=$(date +%s) && left=$((until - now)) && [ "$left" -gt 0 ]; do
         ASAN_OPTIONS=quarantine_size_mb=32 "$place/fuzz-$name" "${dictionary[@]}" -max_len=16384 -timeout=5 \
             -rss_limit_mb=1024 -malloc_limit_mb=600 -seed="$seed" -max_total_time="$left" -print_final_stats=1 \

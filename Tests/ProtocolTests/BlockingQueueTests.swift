@@ -15,11 +15,11 @@ import Testing
         #expect(queue.take(before: .now - .seconds(5)) == nil)
         #expect(queue.take(before: .now + .milliseconds(20)) == nil)
         queue.put(3)
-        // What is there is taken, however late.
+        // An item that is there is taken, even after the deadline.
         #expect(queue.take(before: .now - .seconds(5)) == 3)
     }
 
-    /// Limits beyond what the clock can express are as good as none.
+    /// A deadline beyond what the clock can express is the same as none.
     @Test func aVeryLongLimitWaits() {
         let queue = BlockingQueue<Int>()
         let thread = NamedThread("writer") { queue.put(7) }

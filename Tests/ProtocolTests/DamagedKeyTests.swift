@@ -4,7 +4,7 @@ import Protocol
 import TestSupport
 import Testing
 
-/// Files of keys, mutated: read or refused in one line that names the file.
+/// Mutated key files: read, or refused in one line that names the file.
 @Suite struct DamagedKeyTests {
     @Test func listsSurviveDamage() throws {
         try inTemporaryFolder { folder in

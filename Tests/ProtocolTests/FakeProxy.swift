@@ -4,14 +4,14 @@ import Synchronization
 
 /// A SOCKS5 proxy for tests, in threads of this process.
 final class FakeProxy: Sendable {
-    /// What it does with who connects.
+    /// How it treats clients.
     enum Manner: String, CaseIterable, Sendable {
-        /// Its job, for addresses of IPv4.
+        /// Forwards connections to IPv4 addresses.
         case passing
-        /// It says that the other side refused the connection.
+        /// Reports that the other side refused the connection.
         case refusing
         case wantingPassword
-        /// It speaks another protocol.
+        /// Speaks another protocol.
         case web
         case closing
         case silent
@@ -23,9 +23,9 @@ final class FakeProxy: Sendable {
     private let open = Mutex<[Int32]>([])
 
     /// - Parameters:
-    ///   - manner: what it does
-    ///   - port: where it listens; 0: anywhere
-    /// - Throws: `SocketError` where it cannot listen
+    ///   - manner: how it treats clients
+    ///   - port: the port to listen on; 0: any
+    /// - Throws: `SocketError` if it cannot listen
     init(_ manner: Manner, at port: UInt16 = 0) throws {
         self.manner = manner
         listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
@@ -52,7 +52,7 @@ final class FakeProxy: Sendable {
         }
     }
 
-    /// Ends it, as if it were killed.
+    /// Stops it, as if it were killed.
     func stop() {
         shutdown(listener, Int32(SHUT_RDWR))
         close(listener)

@@ -10,13 +10,13 @@ import Testing
         return limits
     }()
 
-    /// An envelope by hand: field 4 is `answer`, 20 the tensor headers.
+    /// A hand-made envelope: field 4 is `answer`, 20 the tensor headers.
     private func envelope(_ headers: [[UInt8]]) -> [UInt8] {
         // 0xa2 0x01: field 20, length-delimited.
         [0x22, 0x00] + headers.flatMap { [0xa2, 0x01, UInt8($0.count)] + $0 }
     }
 
-    /// A header by hand: element type, then the packed shape.
+    /// A hand-made header: element type, then the packed shape.
     private func header(type: UInt8 = 1, _ shape: [UInt8]) -> [UInt8] {
         [0x08, type, 0x12, UInt8(shape.count)] + shape
     }
@@ -104,11 +104,11 @@ import Testing
         return .task(.init(id: UnitID(1), job: 1, unit: unit))
     }
 
-    /// Every message, mutated thousands of times: read or refused, never more.
+    /// Every message, mutated thousands of times: read or refused, and nothing else happens.
     @Test func mutatedFramesAreHarmless() {
         var random = SplitMix(20_260_719)
         let sealed = workerMessages.map(\.frames) + coordinatorMessages.map(\.frames)
-        // Without the envelope's checksum, as the version before sends them, what is damaged is read further.
+        // Without the envelope's checksum, as in the previous version, more of a damaged message is read.
         let originals = sealed.map { [Array($0[0].dropLast(6))] + $0.dropFirst() }
         var (read, refused) = (0, 0)
         for _ in 0..<25_000 {

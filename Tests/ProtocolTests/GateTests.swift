@@ -4,7 +4,7 @@ import Protocol
 import TestSupport
 import Testing
 
-/// Which peers are admitted with CURVE, with real sockets.
+/// Which peers are admitted with CURVE, over real sockets.
 @Suite struct GateTests {
     private let coordinator: KeyPair
     private let worker: KeyPair
@@ -20,14 +20,14 @@ import Testing
         }
     }
 
-    /// What became of a call.
+    /// The outcome of a call.
     private enum Outcome: Equatable {
         case delivered
         case turnedAway(Rejection)
         case nothing
     }
 
-    /// Calls a coordinator and waits for a message to arrive, or for what hinders it.
+    /// Calls a coordinator and waits for a message to arrive, or for a rejection.
     private func call(_ worker: Security, _ coordinator: Security) throws -> Outcome {
         let router = try Socket(.router, in: SocketContext(), security: coordinator)
         let endpoint = try router.bind(Endpoint("tcp://127.0.0.1:0"))
@@ -166,7 +166,7 @@ import Testing
         }
     }
 
-    /// An invitation that is made after the list was read, and before the socket is made, counts.
+    /// An invitation that is made after the list was read, but before the socket is made, counts.
     @Test func whatChangesBeforeTheSocketIsMadeIsNoticed() throws {
         try inTemporaryFolder { folder in
             let (coordinator, pair) = (try KeyPair.new(), try KeyPair.new())

@@ -25,13 +25,13 @@ import Testing
             #expect(read.host == host && read.port == 7551 && read.endpoint == "tcp://\(host):7551")
             #expect(read.coordinator == code.coordinator)
             #expect(read.pair.publicKey == code.pair.publicKey)
-            // Another address, of a tunnel perhaps, is as good.
+            // Another address, such as a tunnel's, works as well.
             let moved = code.text.replacing("\(host):7551", with: "127.0.0.1:9000")
             #expect(try InvitationCode(moved).pair.publicKey == code.pair.publicKey)
         }
     }
 
-    /// Every character of the code that is changed, lost or doubled is noticed, and the secret is not repeated.
+    /// Any changed, lost or doubled character of the code is noticed, and the error does not repeat the secret.
     @Test func everyDamageIsNoticed() throws {
         let text = try code().text
         let start = try #require(text.firstIndex(of: "#"))

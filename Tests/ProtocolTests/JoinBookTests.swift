@@ -20,7 +20,7 @@ import Testing
         return book
     }
 
-    /// The reason, if it was refused.
+    /// The reason for the refusal, if it was refused.
     private func reason(_ registration: JoinBook.Registration) -> String? {
         if case .refused(let reason) = registration { reason } else { nil }
     }
@@ -56,7 +56,7 @@ import Testing
         let before = book
         #expect(join(&book, 0, name: "other", at: 5000) == .known(member))
         #expect(book == before)
-        // Whoever has stolen the code has another key.
+        // Someone who has stolen the code has another key.
         #expect(reason(join(&book, 1, at: 50))?.contains("used by another machine") == true)
     }
 
@@ -65,7 +65,7 @@ import Testing
         #expect(reason(join(&book, 0, at: 100))?.contains("ended 0 s ago") == true)
         #expect(reason(join(&book, 0, at: 7300))?.contains("ended 2 h ago") == true)
         #expect(book.members.isEmpty)
-        // Its holder is told so for a week; then it is forgotten.
+        // The holder of an ended invitation is told so for a week; then it is forgotten.
         let other = try KeyPair.new().publicKey
         try book.add(Invitation(key: other, made: 0, ends: 1e7, uses: 1), at: 6 * 86_400)
         #expect(book.invitedKeys == [invitation, other])
@@ -97,7 +97,7 @@ import Testing
             #expect(reason(answer).map(VersionAdvice.isAdvice) == true)
         }
         #expect(book.members.isEmpty)
-        // The invitation can still be used, by this machine once.
+        // The invitation can still be used once, by this machine.
         #expect(reason(join(&book, 0)) == nil)
         #expect(reason(join(&book, 1)).map(VersionAdvice.isAdvice) == false)
     }
@@ -135,7 +135,7 @@ import Testing
             }
         }
         #expect(count == 256 && error?.problem.contains("256 invitations are open") == true)
-        // Ended ones make room.
+        // Invitations that have ended make room.
         try book.add(Invitation(key: invitation, made: 200, ends: 300, uses: 1), at: 200)
         #expect(book.invitedKeys == [invitation])
     }
@@ -155,7 +155,7 @@ import Testing
                 let found = try FileManager.default.attributesOfItem(atPath: path)
                 #expect(found[.posixPermissions] as? Int == mode)
             }
-            // What throws changes nothing.
+            // A change that throws has no effect.
             #expect(throws: InputError.self) {
                 try place.change { book in
                     _ = book.remove("box")

@@ -18,7 +18,7 @@ import Testing
             #expect(try KeyFile.publicKey(file + ".pub") == made)
             let mode = try FileManager.default.attributesOfItem(atPath: file)[.posixPermissions]
             #expect(mode as? Int == 0o600)
-            // The public file does not tell the secret, and a key in use is never overwritten.
+            // The public file does not reveal the secret, and a key in use is never overwritten.
             let secret = try String(contentsOfFile: file, encoding: .utf8).split(separator: "\n")
             let open = try String(contentsOfFile: file + ".pub", encoding: .utf8)
             #expect(!open.contains(try #require(secret.last)))

@@ -4,7 +4,7 @@ import Protocol
 import TestSupport
 import Testing
 
-/// Windows of a latent that are sent to a relay without what it has.
+/// Windows of a latent, sent to a relay without the pixels that it already has.
 @Suite struct LatentDeltaTests {
     private let latent = Tensor(
         (0..<48 * 56 * 4).map { Float(($0 * 7919) % 4093) / 4096 },
@@ -96,14 +96,14 @@ import Testing
         #expect(try pixels(region(0, 0, 32, 32)) == 0)
         // Half of it is new.
         #expect(try pixels(region(0, 16, 32, 32)) == 16 * 32)
-        // Rows and columns at the edges belong to no cell: of 32, 24 are in one.
+        // Rows and columns at the window's edges belong to no whole cell: 24 of 32 are in one.
         #expect(try pixels(region(4, 4, 32, 32)) == 32 * 32 - 24 * 24)
         #expect(try pixels(region(0, 0, 32, 32)) == 0)
         sent.forget()
         #expect(try pixels(region(0, 0, 32, 32)) == 32 * 32)
     }
 
-    /// Windows of the same place with other numbers are sent: cells are told apart by their content.
+    /// Windows at the same place with other numbers are sent: cells are identified by their content.
     @Test func otherNumbersAreSent() throws {
         var (sent, kept) = (SentCells(), KeptCells())
         let place = region(8, 8, 16, 16)
@@ -115,7 +115,7 @@ import Testing
         }
     }
 
-    /// What was rounded to be sent is not taken for the numbers themselves.
+    /// Numbers that were rounded for sending are not mistaken for the original ones.
     @Test func otherFormatsAreSent() throws {
         var (sent, kept) = (SentCells(), KeptCells())
         let place = region(8, 8, 16, 16)
@@ -143,7 +143,7 @@ import Testing
         #expect(try kept.latent(second.delta, second.pixels)?.values == window(two).values)
     }
 
-    /// A coordinator that was started again counts from another number: old cells are not taken for its own.
+    /// A restarted coordinator counts from another number: old cells are not taken for its own.
     @Test func cellsOfAnotherCoordinatorAreNotUsed() throws {
         var kept = KeptCells()
         let place = region(0, 0, 16, 16)
@@ -201,7 +201,7 @@ import Testing
         }
     }
 
-    /// A worker does not take one for a whole latent.
+    /// A worker does not accept a delta in place of a whole latent.
     @Test func workersRefuseThem() throws {
         var sent = SentCells()
         let place = region(3, 3, 16, 16)
@@ -213,7 +213,7 @@ import Testing
         }
     }
 
-    /// Whatever is damaged or wrong in one: an error, or a task as it was.
+    /// Whatever is damaged or wrong in a delta, the result is an error or a complete task.
     @Test func damageIsNoticed() throws {
         var (sent, kept) = (SentCells(), KeptCells())
         let place = region(3, 3, 20, 20)

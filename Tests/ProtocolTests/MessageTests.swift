@@ -210,7 +210,7 @@ let coordinatorMessages: [CoordinatorMessage] = [
         }
     }
 
-    /// A picture's channels that leave none to the latent.
+    /// Numbers of picture channels that leave none for the latent.
     @Test(arguments: [4, 5, 129]) func picturesOfAllChannelsAreMalformed(channels: Int) {
         let view = WorkUnit.View(
             timestep: 1,
@@ -257,7 +257,7 @@ let coordinatorMessages: [CoordinatorMessage] = [
         #expect(describe(try WorkerMessage(frames: [before, frames[1]])) == describe(answer))
     }
 
-    /// Of a message with a tensor, any bit may flip but the four bytes of tags that make it one of version 8.
+    /// Any flipped bit of a message with a tensor is found, except in the four bytes of tags that mark it as version 8.
     @Test func everyFlippedBitIsFound() throws {
         let answer = WorkerMessage.answer(
             .init(unit: UnitID(7), microseconds: 1, result: WorkResult(tensor: ramp([1, 2, 2, 4])))
@@ -286,7 +286,7 @@ let coordinatorMessages: [CoordinatorMessage] = [
         }
     }
 
-    /// Half precision holds eleven binary digits: these arrive as they are, and in half the bytes.
+    /// Half precision has eleven significant bits: these values arrive unchanged, in half the bytes.
     @Test func halvesTravelInTwoBytes() throws {
         let values: [Float] = [0, -1, 0.25, 65_504, 1 / 16_777_216, -0.000_061_035_156]
         let tensor = Tensor(values, shape: [1, 1, 2, 3])

@@ -3,7 +3,7 @@ import Foundation
 import Protocol
 import Testing
 
-/// What is said of neighbours arrives as it was sent, and what is too much or makes no sense is malformed.
+/// Messages about neighbours arrive as they were sent; those that are too large or make no sense are malformed.
 @Suite struct NeighbourMessageTests {
     private let key: PublicKey
 

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 @Suite struct PackedTensorTests {
-    /// About normally distributed: the sum of twelve uniform numbers.
+    /// Approximately normally distributed: the sum of twelve uniform numbers.
     private func noise(_ count: Int, seed: UInt64 = 1) -> [Float] {
         var random = SplitMix(seed)
         return (0..<count).map { _ in
@@ -12,7 +12,7 @@ import Testing
         }
     }
 
-    /// As a network answers that computes in bfloat16.
+    /// Like answers from a network that computes in bfloat16.
     private func rounded(_ values: [Float]) -> [Float] {
         values.map { Float(bitPattern: $0.bitPattern & 0xFFFF_0000) }
     }
@@ -23,7 +23,7 @@ import Testing
             ? tensor.halves : tensor.withFloats { Array(UnsafeRawBufferPointer($0)) }
     }
 
-    /// Noise of a normal distribution has 13.5 bits of 16 that say something, and 26.5 of 32; rounded to bfloat16, 10.5.
+    /// Normally distributed noise has 13.5 bits of entropy in 16, and 26.5 in 32; rounded to bfloat16, 10.5.
     @Test(
         arguments: [(.f16, 0.86), (.f32, 0.84)] as [(WireFormat, Double)],
         [200, 4096, 65_536]
@@ -38,7 +38,7 @@ import Testing
                 continue
             }
             let packed = try #require(PackedTensor.pack(plain, size: format.size))
-            // Short frames pay for their codes.
+            // Short frames have the overhead of their code tables.
             let codes = 100 * format.size
             #expect(Double(packed.count) < share * Double(plain.count) + Double(codes))
             let again = try PackedTensor.unpack(packed, count: count, size: format.size)
@@ -53,7 +53,7 @@ import Testing
         #expect(PackedTensor.pack(plain, size: 4) == nil)
     }
 
-    /// Every special number, and tensors of one number, which have codes of one bit.
+    /// Every special number, and tensors of one repeated number, whose codes have one bit.
     @Test func allNumbersComeBack() throws {
         let patterns: [UInt32] = [0, 0x8000_0000, 0x7F80_0000, 0x7FC0_0001, 1, 0x3F80_0000]
         let mixed = (0..<3000).map { Float(bitPattern: patterns[$0 % patterns.count]) }
@@ -85,7 +85,7 @@ import Testing
         refused(Array(packed.dropLast()), count: 2048)
         refused([], count: 2048)
         refused([UInt8](repeating: 0xFF, count: 1000), count: 2048)
-        // More than eight bytes of nothing for each byte.
+        // More than eight bytes of output for each packed byte.
         refused(packed, count: packed.count * PackedTensor.largestGain / 2 + 1)
         for cut in stride(from: 0, to: packed.count, by: 97) {
             refused(Array(packed.prefix(cut)), count: 2048)
@@ -128,7 +128,7 @@ import Testing
         )
     }
 
-    /// A bit that flips on the way is damage of the link, not a worker that sends nonsense.
+    /// A bit that flips on the way is damage by the link, not a worker that sends nonsense.
     @Test func damageIsToldFromNonsense() throws {
         let frames = answer(packs: true, .f16).frames
         for bit in stride(from: 0, to: 8 * frames[1].count, by: 61) {
@@ -136,7 +136,7 @@ import Testing
             damaged[1][bit / 8] ^= 1 << UInt8(bit % 8)
             #expect(throws: FrameError.damaged(UnitID(7))) { try WorkerMessage(frames: damaged) }
         }
-        // A header that says packed over one that is not: its checksum is right.
+        // A header that claims packing for a tensor that is not packed; its checksum is right.
         let plain = answer(packs: false, .f16).frames
         let head = plain[0].dropLast(6)
         var lying = Array(head)

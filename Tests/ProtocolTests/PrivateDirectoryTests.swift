@@ -5,7 +5,7 @@ import Protocol
 import Testing
 
 @Suite struct PrivateDirectoryTests {
-    /// A directory as a process leaves it that was killed some time after it made one.
+    /// A directory as left by a process that was killed some time after it created one.
     private func abandoned(age seconds: Int, hasSocket: Bool = true) throws -> String {
         let base = ProcessInfo.processInfo.environment["XDG_RUNTIME_DIR"] ?? "/tmp"
         var template = Array("\(base)/tessera-XXXXXX".utf8CString)
@@ -43,7 +43,7 @@ import Testing
         }
     }
 
-    /// What the next process meets of one that still runs.
+    /// What the next process finds while this one still runs.
     @Test func itsOwnIsLocked() throws {
         let directory = try PrivateDirectory()
         defer { directory.remove() }

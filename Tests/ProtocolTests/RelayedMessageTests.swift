@@ -2,7 +2,7 @@ import Engine
 import Protocol
 import Testing
 
-/// What a relay reads of messages.
+/// The parts of messages that a relay reads.
 @Suite struct RelayedMessageTests {
     @Test func aHelloKeepsItsRelay() throws {
         var hello = WorkerMessage.Hello(

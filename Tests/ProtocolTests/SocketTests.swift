@@ -45,7 +45,7 @@ import Testing
             #expect(taken?.endpoint == directory.endpoint)
             withExtendedLifetime(first) {}
         }
-        // What an ended listener leaves is no obstacle.
+        // The file that an ended listener leaves is not in the way.
         let path = try #require(directory.endpoint.path)
         unlink(path)
         try Data().write(to: URL(fileURLWithPath: path))

@@ -4,7 +4,7 @@ import Testing
 
 /// Sockets that reach the other side through a SOCKS5 proxy.
 @Suite struct SocksTests {
-    /// Listens anywhere on the loopback interface.
+    /// Listens on any port of the loopback interface.
     private static func bind(_ router: borrowing Socket) throws -> Endpoint {
         try router.bind(try Endpoint("tcp://127.0.0.1:0"))
     }
@@ -25,7 +25,7 @@ import Testing
         try endpoint.through(SocksProxy("127.0.0.1:\(port)"), reach: .network)
     }
 
-    /// What a dealer finds in its way; it is closed afterwards, which must not end the process.
+    /// The error that a dealer meets; it is closed afterwards, which must not end the process.
     private func obstacle(_ port: UInt16, to endpoint: Endpoint, within time: Duration) throws
         -> String?
     {
@@ -47,7 +47,7 @@ import Testing
         defer { proxy.stop() }
         let dealer = try Socket(.dealer, in: SocketContext())
         try dealer.connect(through(proxy.port, to: endpoint))
-        // More than is under way at once.
+        // More than is in flight at once.
         let large = (0..<3_000_000).map { UInt8(truncatingIfNeeded: $0 * 7 % 251) }
         let isSent = try dealer.send([[1], large]) == .sent
         #expect(isSent)
@@ -59,7 +59,7 @@ import Testing
         #expect(back == [large, [4]])
     }
 
-    /// What was sent last is through when the socket is closed.
+    /// What was sent last still gets through when the socket is closed.
     @Test func nothingIsLostAtTheEnd() throws {
         let router = try Socket(.router, in: SocketContext())
         let endpoint = try Self.bind(router)
@@ -76,10 +76,11 @@ import Testing
         #expect(last?.last == [2])
     }
 
-    /// A proxy that fails is named, with what is wrong, and the socket is closed like any other.
+    /// The error names a proxy that fails and what is wrong, and the socket is closed like any other.
     @Test(arguments: [
         (FakeProxy.Manner.refusing, "it cannot reach the coordinator: the connection was refused"),
-        (.wantingPassword, "it wants a password"), (.web, "what listens there is no SOCKS5 proxy"),
+        (.wantingPassword, "it requires a password"),
+        (.web, "the server there is not a SOCKS5 proxy"),
         (.closing, "it closed the connection"),
     ])
     func proxiesThatFail(manner: FakeProxy.Manner, reason: String) throws {
@@ -102,7 +103,7 @@ import Testing
         withExtendedLifetime(router) {}
     }
 
-    /// Nobody waits for a silent proxy when the socket is closed.
+    /// Closing the socket does not wait for a silent proxy.
     @Test func aSilentProxyHoldsNothingUp() throws {
         let router = try Socket(.router, in: SocketContext())
         let endpoint = try Self.bind(router)

@@ -144,12 +144,12 @@ class Worker:
         envelope = wire.Envelope.FromString(frames[0])
         kind = envelope.WhichOneof("body")
         if envelope.HasField("checksum") and envelope.checksum != zlib.crc32(frames[0][:-6]):
-            raise SystemExit("an envelope was damaged on the way")
+            raise SystemExit("an envelope was damaged in transit")
         for tensor, frame in zip(envelope.tensors, frames[1:], strict=True):
             if not tensor.HasField("checksum") or tensor.checksum == zlib.crc32(frame):
                 continue
             if kind != "task":
-                raise SystemExit("a tensor was damaged on the way")
+                raise SystemExit("a tensor was damaged in transit")
             self.send(wire.Envelope(failure=wire.Failure(unit=envelope.task.unit, damaged=True)))
             self.ask(1)
             return True

@@ -4,7 +4,7 @@ import Sampling
 import Service
 import Testing
 
-/// What A1111's clients ask for.
+/// What A1111's clients request.
 @Suite struct A1111Tests {
     private func read(
         _ text: String,
@@ -75,7 +75,7 @@ import Testing
         #expect(refined.job.settings["method"] == .string("refine") && refined.notes.isEmpty)
         #expect(refined.job.settings["refine-steps"] == .number(5))
         #expect(refined.job.settings["refine-from"] == .number(0.4))
-        // Without enable_hr these mean nothing.
+        // Without enable_hr, this field has no effect.
         let small = try read(#"{"hr_upscaler": "\#(A1111Request.refiner)", \#(fields)}"#)
         #expect(small.job.settings["method"] == nil)
     }

@@ -1,7 +1,7 @@
 import Service
 import Testing
 
-/// Refusals of commands in the words of a request.
+/// Refusals by commands, in the words of an API request.
 @Suite struct APIWordsTests {
     @Test(arguments: [
         ("--bit-depth 16", "bitDepth"), ("--size 65x64", "size"), ("--refine-from", "refine-from"),

@@ -113,13 +113,13 @@ import Testing
             #expect(try again.hasTokens() && again.tokens() == [token])
             #expect(try again.token(text, now: 99) == token)
             #expect(try again.token(text, now: 100) == nil)
-            // Another secret behind a known id.
+            // A wrong secret with a known ID.
             let other = text.dropLast() + (text.hasSuffix("0") ? "1" : "0")
             #expect(try again.token(String(other), now: 1) == nil)
             for wrong in ["", "tessera", "tessera__", "\(text)0", TokenText.random()] {
                 #expect(try again.token(wrong, now: 1) == nil, "\(wrong)")
             }
-            // Only the owner of a token with all scopes may speak for another.
+            // Only the owner of a token with all scopes may act for another user.
             #expect(try again.token(text, now: 1)?.quota == quota)
             #expect(Caller(token, claiming: nil)?.quota == quota)
             #expect(Caller(token, claiming: nil)?.user == "ann")

@@ -2,7 +2,7 @@ import Engine
 import Service
 import Testing
 
-/// What the commands for terminals know of a service. Pure.
+/// What the terminal commands know about a service. Pure functions.
 @Suite struct ClientTests {
     @Test(arguments: [
         ("http://127.0.0.1:7860", "127.0.0.1", 7860, "", "127.0.0.1:7860"),

@@ -38,7 +38,7 @@ import Testing
         #expect(error?.description.contains(word) == true)
     }
 
-    /// OpenAI's qualities are our presets.
+    /// OpenAI's quality levels are our presets.
     @Test(arguments: [
         ("low", "draft"), ("medium", "standard"), ("standard", "standard"), ("high", "fine"),
         ("hd", "fine"), ("auto", nil),
@@ -55,7 +55,7 @@ import Testing
         #expect(throws: InputError.self) { try JobRequest(json: request.json) }
     }
 
-    /// What is answered is what it was made from, whatever its characters and numbers.
+    /// An answer parses back to what it was made from, whatever its characters and numbers.
     @Test(arguments: [
         "null", "[]", "{}",
         "[true, false, 0, -0.5, 1e300, 1e-7, 9007199254740992, 0.1, 1764424000.125]",
@@ -70,7 +70,7 @@ import Testing
         #expect(!json.answer.contains(0x0A) && "\(object)".isEmpty == false)
     }
 
-    /// Every default is of the type that the document states.
+    /// Every default has the type that the OpenAPI document states.
     @Test func everySettingHasASchema() throws {
         let defaults = RenderSettings(size: Settings.size.defaultValue, scheduler: .ddim)
         for setting in Settings.all {

@@ -33,7 +33,7 @@ import Testing
         }
     }
 
-    /// Prompts and digests of tokens are nobody else's business, also in a folder that others may read.
+    /// Prompts and token digests are private, even in a folder that others may read.
     @Test func theFileIsPrivate() throws {
         try inStore { store, path in
             _ = try store.submit(draft(), limits: ServiceLimits(), now: 5)
@@ -70,7 +70,7 @@ import Testing
             let first = try store.submit(draft(key: "k"), limits: limits, now: 0)
             let second = try store.submit(draft(key: "k"), limits: limits, now: 1)
             #expect(second.job == first.job && !second.isNew)
-            // Another user's key is another key; jobs without one are never the same.
+            // Another user's key is a different key; jobs without a key are never the same.
             #expect(try store.submit(draft("ben", key: "k"), limits: limits, now: 1).isNew)
             #expect(try store.submit(draft(), limits: limits, now: 1).isNew)
             #expect(try store.submit(draft(), limits: limits, now: 1).isNew)
@@ -80,7 +80,7 @@ import Testing
         }
     }
 
-    /// Beside a large picture a small one is begun, whoever's turn it is; another model waits until nothing runs.
+    /// A small picture is started beside a large one, whoever's turn it is; another model waits until nothing runs.
     @Test func aSmallJobIsBegunBesideALargeOne() throws {
         try inStore { store, _ in
             func submit(_ user: String, _ evaluations: Int, _ model: String = "tiny") throws -> Job
@@ -96,7 +96,8 @@ import Testing
             let slot = RenderSlots.Slot(weights: "tiny", most: 250)
             #expect(try store.takeNext(loaded: "tiny", slot: slot, now: 1)?.id == small.id)
             #expect(try store.takeNext(loaded: "tiny", slot: slot, now: 1) == nil)
-            // Jobs of the loaded model go before the other one a few times; then nothing is begun beside them.
+            // Jobs for the loaded model go before the other one a few times; after that, nothing is started beside
+            // them.
             let open = RenderSlots.Slot(weights: "tiny")
             #expect(try store.takeNext(loaded: "tiny", slot: open, now: 1)?.id == second.id)
             #expect(try store.takeNext(loaded: "tiny", slot: open, now: 1) == nil)
@@ -117,7 +118,7 @@ import Testing
             #expect(throws: LimitExceeded.self) {
                 try store.submit(draft("cem"), limits: limits, now: 0)
             }
-            // A repeated submission is answered, and finished jobs do not count.
+            // A repeated submission is answered, and jobs that have ended do not count.
             #expect(try !store.submit(draft(key: "k"), limits: limits, now: 0).isNew)
             _ = try store.change(first.id, .cancel, now: 1)
             #expect(try store.submit(draft(), limits: limits, now: 2).isNew)
@@ -131,7 +132,7 @@ import Testing
             }
             for id in ids { #expect(try store.takeNext(loaded: nil, now: 1)?.id == id) }
             #expect(try store.takeNext(loaded: nil, now: 1) == nil)
-            // The second had written its picture; the third was to be cancelled, the fourth paused.
+            // The second job had written its picture; the third was to be cancelled, the fourth paused.
             _ = try store.change(ids[2], .cancel, now: 2)
             _ = try store.change(ids[3], .pause, now: 2)
             let again = try JobStore(path: path)

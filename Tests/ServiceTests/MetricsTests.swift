@@ -8,7 +8,7 @@ import Testing
         let registry = PrometheusRegistry()
         let counter = Counter(label: "a.total", dimensions: [("k", "x\"y\n")], factory: registry)
         counter.increment(by: 3)
-        // The same metric, made again, goes on.
+        // Making the same metric again continues it.
         Counter(label: "a.total", dimensions: [("k", "x\"y\n")], factory: registry).increment()
         FloatingPointCounter(label: "b", factory: registry).increment(by: 0.5)
         Meter(label: "c", factory: registry).set(7)

@@ -2,7 +2,7 @@ import Engine
 import Service
 import Testing
 
-/// Forms with pictures.
+/// Forms that contain pictures.
 @Suite struct MultipartTests {
     private let type = "multipart/form-data; boundary=xx"
 
@@ -37,7 +37,7 @@ import Testing
         "--xx\r\nContent-Disposition: form-data\r\n\r\nabc\r\n--xx--",
         "--xx\r\nContent-Disposition: form-data; name=\"x\"\r\nabc\r\n--xx--",
     ]) func malformed(_ text: String) {
-        // A form without parts is whole, and has nothing.
+        // A form without parts is complete, and empty.
         if text == "--xx--" {
             #expect((try? form(text))?.parts.isEmpty == true)
         } else {
@@ -58,7 +58,7 @@ import Testing
         #expect(throws: MultipartForm.Malformed.self) { try form(long) }
     }
 
-    /// No prefix and no changed byte of a form crashes the reader.
+    /// No truncation and no changed byte of a form crashes the parser.
     @Test func damagedFormsAreRefusedOrRead() throws {
         let whole = Array(
             ("--xx\r\nContent-Disposition: form-data; name=\"a\"; filename=\"\\\"\"\r\n\r\nb\r\n--xx--")

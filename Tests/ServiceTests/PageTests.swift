@@ -5,14 +5,14 @@ import Service
 import TestSupport
 import Testing
 
-/// The live page's own parts of the service.
+/// Parts of the service that exist for the live page.
 @Suite struct PageTests {
     private func entries(_ ids: [String]) -> [QueueMove.Entry] {
-        // Places with gaps: other users' jobs came in between.
+        // Places have gaps, since other users' jobs came in between.
         ids.enumerated().map { QueueMove.Entry(id: $1, place: Int64(10 + 3 * $0)) }
     }
 
-    /// The order after a move, and whether only the places that were there are used.
+    /// The order after a move. Expects that only the existing places are used.
     private func order(
         _ ids: [String],
         moving id: String,
@@ -52,7 +52,7 @@ import Testing
                 )
                 return try store.submit(draft, limits: ServiceLimits(), now: 0).job
             }
-            // Another user's job is no place to go to.
+            // A job cannot be moved to another user's job.
             #expect(try store.move(jobs[3].id, before: jobs[1].id) == nil)
             #expect(try store.move(jobs[3].id, before: jobs[0].id)?.position == jobs[0].number)
             var taken: [String] = []
@@ -77,7 +77,7 @@ import Testing
         #expect(plan.has(level: 2, row: 1, column: 2) && !plan.has(level: 2, row: 2, column: 0))
         #expect(!plan.has(level: 3, row: 0, column: 0) && !plan.has(level: 0, row: 0, column: -1))
         #expect(PyramidPlan(width: 512, height: 100).levels.count == 1)
-        // The largest picture needs no more levels than a folder can well hold.
+        // Even the largest picture needs no more levels than a folder can easily hold.
         #expect(PyramidPlan(width: 65_536, height: 16_384).levels.count == 8)
     }
 
@@ -89,7 +89,7 @@ import Testing
 
     @Test func theTilesShowThePicture() throws {
         try inTemporaryFolder { folder in
-            // Red goes from left to right, green from top to bottom.
+            // Red increases from left to right, green from top to bottom.
             let (width, height) = (700, 600)
             let writer = try PyramidWriter(
                 PyramidPlan(width: width, height: height),
@@ -126,7 +126,7 @@ import Testing
                 let name = String(match.1 ?? match.2 ?? "")
                 #expect(PageFiles.files[name] != nil, "\(file.name) names \(name)")
             }
-            // Nothing of other servers; the one address is the name of SVG.
+            // Nothing comes from other servers; the one address is the SVG namespace.
             let others = text.replacing("http://www.w3.org/2000/svg", with: "")
             #expect(!others.contains("http://") && !others.contains("https://"), "\(file.name)")
             #expect(!text.contains("innerHTML"), "\(file.name) could show text as markup")

@@ -13,7 +13,7 @@ import Testing
             for wrong in ["abc", "abc-", "\(name)0", "abd\(name.dropFirst(3))", "-", ""] {
                 #expect(links.id(of: wrong) == nil, "\(wrong)")
             }
-            // After a restart it is the same, and in another folder it is another.
+            // The link stays the same after a restart, and differs in another folder.
             #expect(try PictureLinks(secretFile: "\(folder)/links.key").id(of: name) == "abc")
             #expect(try PictureLinks(secretFile: "\(folder)/other.key").id(of: name) == nil)
             let mode = try FileManager.default.attributesOfItem(atPath: "\(folder)/links.key")

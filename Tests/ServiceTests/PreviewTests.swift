@@ -4,7 +4,7 @@ import Sampling
 import Service
 import Testing
 
-/// Rough pictures of renders in progress, and what is drawn over them.
+/// Rough previews of renders in progress, and what is drawn over them.
 @Suite struct PreviewTests {
     private func latent(_ rows: Int, _ columns: Int, _ value: (Int, Int, Int) -> Float) -> Tensor {
         Tensor(shape: [1, rows, columns, 4]) { out in
@@ -37,7 +37,7 @@ import Testing
         for (found, expected) in zip(fitted.weights, weights) {
             for c in 0..<5 { #expect(abs(found[c] - expected[c]) < 0.005) }
         }
-        // Too few samples.
+        // Too few samples for a fit.
         #expect(LatentColours(fitting: Array(latents[..<10]), to: Array(colours[..<10])) == nil)
     }
 
@@ -49,7 +49,7 @@ import Testing
         #expect(bytes == [127, 255, 0, 0, 0, 0])
     }
 
-    /// Light is light and dark is dark: the sums that the sources state.
+    /// Light stays light and dark stays dark, with the sums that the sources state.
     @Test func publishedMapsAreRecognisedByTheVAE() throws {
         let first = try #require(LatentColours.published(scale: 0.18215, channels: 4))
         #expect(first.bytes(latent(1, 1) { _, _, _ in 0 }) == [127, 127, 127])
@@ -67,7 +67,7 @@ import Testing
         #expect(bytes.count == 8 * 8 * 3)
         let (low, high) = (bytes.min() ?? 0, bytes.max() ?? 0)
         #expect(low < 64 && high > 192 && low > 0 && high < 255, "\(low)…\(high)")
-        // A latent without any contrast is grey, not NaN.
+        // A latent without any contrast becomes grey, not NaN.
         let flat = latent(4, 4) { _, _, _ in 3 }
         #expect(Set(LatentColours.guess(flat).bytes(flat)) == [127])
     }
@@ -77,7 +77,7 @@ import Testing
         let estimate = CleanEstimate(latent: x, prediction: x, weights: (latent: 3, prediction: -1))
         let small = estimate.sampled(longest: 25)
         #expect(small.shape == [1, 25, 8, 4])
-        // From the middle of every four rows and columns; the last column is that of the latent's edge.
+        // Sampled in the middle of every four rows and columns; the last column comes from the latent's edge.
         small.withFloats { z in
             #expect(z[0] == 2 * 2020)
             #expect(z[(24 * 8 + 7) * 4 + 3] == 2 * (98_000 + 290 + 3))

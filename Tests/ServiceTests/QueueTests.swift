@@ -48,7 +48,7 @@ import Testing
         return served
     }
 
-    /// The last of several slots is for small pictures; all renders have one model.
+    /// The last of several slots is reserved for small pictures; all renders share one model.
     @Test func slotsKeepOneForSmallPictures() {
         typealias Taken = RenderSlots.Taken
         typealias Slot = RenderSlots.Slot
@@ -59,7 +59,7 @@ import Testing
         #expect(RenderSlots.free(beside: [], count: 2) == Slot())
         #expect(RenderSlots.free(beside: [large], count: 2) == Slot(weights: "m", most: 100))
         #expect(RenderSlots.free(beside: [large, small], count: 2) == nil)
-        // The large one has ended before the small one.
+        // The large one ended before the small one.
         #expect(RenderSlots.free(beside: [small], count: 2) == Slot(weights: "m"))
         #expect(RenderSlots.free(beside: [large], count: 3) == Slot(weights: "m"))
         #expect(
@@ -79,7 +79,7 @@ import Testing
         let large = (1...3).map { Entry(id: "a\($0)", number: Int64($0), user: "a") }
         let small = (4...9).map { Entry(id: "b\($0)", number: Int64($0), user: "b") }
         let order = served(large + small) { $0 == "a" ? 3 : 1 }
-        // One large job for three small ones.
+        // One large job for every three small ones.
         #expect(order == ["a1", "b4", "b5", "b6", "a2", "b7", "b8", "b9", "a3"])
     }
 
@@ -90,7 +90,7 @@ import Testing
         let entries = [
             Entry(id: "a", number: 1, user: "a"), Entry(id: "b", number: 2, user: "b"),
         ]
-        // The newcomer had one turn, and then it is the other's.
+        // The newcomer had one turn, so now it is the other user's.
         #expect(order(entries, shares) == "a")
         #expect(shares.ends.count <= 2)
     }
@@ -140,7 +140,7 @@ import Testing
             name { () throws(LimitExceeded) in try limits.check(own: 2, all: 2) } == "jobs-per-user"
         )
         #expect(name { () throws(LimitExceeded) in try limits.check(own: 1, all: 3) } == "jobs")
-        // Nothing is counted where there is no limit.
+        // Where there is no limit, nothing is counted.
         struct Counted: Error {}
         try limits.check(pixels: 1, queued: { throw Counted() }, stored: { throw Counted() })
         (limits.queuedPixelsPerUser, limits.storedBytesPerUser) = (100, 50)
@@ -172,7 +172,7 @@ import Testing
         }
         #expect(Retention().expired(entries, now: 1e9).isEmpty)
         #expect(Retention(age: 250).expired(entries, now: 500) == ["1", "2"])
-        // A job without a picture frees nothing.
+        // A job without a picture frees no space.
         #expect(Retention(bytes: 20).expired(entries, now: 500) == ["1"])
         #expect(Retention(bytes: 5).expired(entries, now: 500) == ["1", "3", "4"])
     }

@@ -1,13 +1,13 @@
 import Foundation
 
-/// The library of `Tests/FakeTorch`, which fails on request.
+/// The fake PyTorch library of `Tests/FakeTorch`, which fails on request.
 package enum FakeTorch {
     package struct NotBuilt: Error {}
 
-    /// Builds it.
+    /// Builds the library.
     ///
     /// - Parameters:
-    ///   - folder: where its libtorch_cpu.so goes; each folder's is a library of its own
+    ///   - folder: folder for libtorch_cpu.so; each folder gets a library of its own
     ///   - defines: macros, such as `WITHOUT_DISPATCHER`
     /// - Throws: `NotBuilt` without a C compiler
     package static func build(in folder: String, defines: [String] = []) throws {
@@ -26,15 +26,15 @@ package enum FakeTorch {
         guard process.terminationStatus == 0 else { throw NotBuilt() }
     }
 
-    /// Builds it with GPUs, which are the processor.
+    /// Builds the library with simulated GPUs that compute on the processor.
     ///
     /// - Parameters:
-    ///   - folder: as of `build`
-    ///   - count: of the GPUs
-    ///   - real: folder of the libraries of the PyTorch that computes; nil: nothing does
-    ///   - defines: as of `build`
-    /// - Returns: variables for the processes that use it
-    /// - Throws: as `build`, and where the second library cannot be written
+    ///   - folder: as for `build`
+    ///   - count: number of GPUs
+    ///   - real: library folder of the PyTorch that computes; nil if none does
+    ///   - defines: as for `build`
+    /// - Returns: environment variables for the processes that use it
+    /// - Throws: as `build`, or if the second library cannot be written
     package static func buildGPUs(
         in folder: String,
         count: Int,
@@ -51,21 +51,21 @@ package enum FakeTorch {
         return variables
     }
 
-    /// Runs `body` while the library fails as `wish` says, see its source.
+    /// Runs `body` while the library fails as `wish` says; see the library's source.
     package static func failing<T>(_ wish: String, _ body: () throws -> T) rethrows -> T {
         try with(["TESSERA_FAKE_TORCH": wish], body)
     }
 
-    /// The variables belong to the whole process, and suites run side by side.
+    /// Environment variables belong to the whole process, and suites run in parallel.
     private static let turn = NSRecursiveLock()
 
-    /// Runs `body` with an empty folder, while no other test sets variables that the library reads: one that is told in the
-    /// middle of a test to use the real PyTorch would hand it tensors of its own.
+    /// Runs `body` with an empty folder, while no other test sets variables that the library reads: a library that is
+    /// told to use the real PyTorch in the middle of a test would pass it fake tensors.
     package static func inTurn<T>(_ body: (String) throws -> T) throws -> T {
         try with([:]) { try inTemporaryFolder(body) }
     }
 
-    /// Runs `body` with variables that the library reads, while no other test does.
+    /// Runs `body` with variables that the library reads, while no other test sets any.
     package static func with<T>(
         _ variables: [String: String],
         _ body: () throws -> T

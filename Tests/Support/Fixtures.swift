@@ -1,11 +1,11 @@
 import Engine
 import Foundation
 
-/// Where the parity fixtures are and what they hold.
+/// Where the parity fixtures are, and what they contain.
 ///
-/// Tests take the list of networks, sizes and settings from the files, never from their own text.
+/// Tests take the list of networks, sizes and settings from these files, never from their own source.
 package enum Fixtures {
-    /// `$TESSERA_FIXTURES`, else `Tests/Fixtures` of this package.
+    /// `$TESSERA_FIXTURES`, or else `Tests/Fixtures` of this package.
     package static let folder: String =
         ProcessInfo.processInfo.environment["TESSERA_FIXTURES"] ?? "\(packageRoot)/Tests/Fixtures"
 
@@ -13,7 +13,7 @@ package enum Fixtures {
     package static let packageRoot: String = URL(fileURLWithPath: #filePath)
         .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
 
-    /// Every network with expected tensors: the `expected/*.json` that name a `kind`.
+    /// Every network with expected tensors: the `expected/*.json` files that name a `kind`.
     package static let networks: [NetworkFixture] = {
         let expected = "\(folder)/expected"
         let files = (try? FileManager.default.contentsOfDirectory(atPath: expected)) ?? []
@@ -23,11 +23,11 @@ package enum Fixtures {
     }()
 }
 
-/// One checkpoint with the tensors that the reference computes from it.
+/// A checkpoint, and the tensors that the reference computes from it.
 package struct NetworkFixture: Sendable, CustomStringConvertible {
-    /// The kind that the settings name.
+    /// Kind of model, as named in the settings.
     package let kind: String
-    /// The positive prompt of the expected encodings, and the negative one.
+    /// Positive and negative prompt of the expected encodings.
     package let prompt: String, negative: String
     /// The prompts whose tokens are expected.
     package let prompts: [String]
@@ -52,7 +52,7 @@ package struct NetworkFixture: Sendable, CustomStringConvertible {
         tensorFile = file.dropLast(".json".count) + ".safetensors"
     }
 
-    /// `<kind>-tiny` beside the expected tensors, else `<kind>`, else `Models/<kind>`.
+    /// `<kind>-tiny` next to the expected tensors, or else `<kind>`, or else `Models/<kind>`.
     package var checkpoint: String {
         let places = [
             "\(Fixtures.folder)/\(kind)-tiny", "\(Fixtures.folder)/\(kind)",
@@ -102,12 +102,12 @@ package struct RunFixture: Sendable, CustomStringConvertible {
     }
 }
 
-/// Whole runs of refinement on one checkpoint, and what the reference makes of them.
+/// Whole refinement runs on one checkpoint, and the reference's results.
 package struct RefineFixture: Sendable, CustomStringConvertible {
     /// One run, and the prefix of its tensors.
     package struct Run: Sendable, CustomStringConvertible {
         package let name: String
-        /// One of the program's schedulers, or `sgm_uniform`: Euler's method over those timesteps.
+        /// One of the program's schedulers, or `sgm_uniform`: Euler's method with SGM-uniform timesteps.
         package let scheduler: String
         package let steps: Int, stride: Int
         package let start: Double, noise: Double, guidance: Double
@@ -122,7 +122,7 @@ package struct RefineFixture: Sendable, CustomStringConvertible {
     /// Folder of the checkpoint.
     package let checkpoint: String
     package let prompt: String, negative: String
-    /// Steps and guidance of phase 1.
+    /// Steps and guidance scale of phase 1.
     package let steps: Int, guidance: Double
     package let runs: [Run]
     private let tensorFile: String
@@ -167,7 +167,7 @@ package struct RefineFixture: Sendable, CustomStringConvertible {
 }
 
 extension Fixtures {
-    /// Every checkpoint with expected refinements: the `expected/refine-*.json`.
+    /// Every checkpoint with expected refinements: the `expected/refine-*.json` files.
     package static let refinements: [RefineFixture] = {
         let expected = "\(folder)/expected"
         let files = (try? FileManager.default.contentsOfDirectory(atPath: expected)) ?? []

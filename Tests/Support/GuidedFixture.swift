@@ -1,16 +1,16 @@
 import Engine
 import Foundation
 
-/// Tiny models whose UNets take a picture besides the latent, and what Diffusers' pipelines make with them
+/// Tiny models whose UNets take a picture in addition to the latent, and what Diffusers' pipelines make with them
 /// (`Training/reference/make_guided_fixtures.py`).
 package struct GuidedFixture: Decodable, Sendable {
     package struct Run: Decodable, Sendable, CustomStringConvertible {
         package let name: String
-        /// Kind of the checkpoint that has all but the first layer, and `inpaint` or `edit`.
+        /// Kind of the checkpoint that provides all but the first layer, and `inpaint` or `edit`.
         package let model: String, use: String
         package let scheduler: String
         package let steps: Int
-        /// The strength, or the guidance by the picture.
+        /// Strength (`inpaint`) or image guidance scale (`edit`).
         package let share: Double
         package let guidance: Double
         package var description: String { name }
@@ -38,14 +38,14 @@ package struct GuidedFixture: Decodable, Sendable {
         return found
     }
 
-    /// Makes a folder in Diffusers layout, of the pipeline that published models of this kind name.
+    /// Makes a folder in Diffusers layout, for the pipeline that published models of this kind name.
     ///
     /// - Parameters:
-    ///   - kind: of the checkpoint that has all but the first layer
+    ///   - kind: kind of the checkpoint that provides all but the first layer
     ///   - use: `inpaint` or `edit`
-    ///   - folder: to make it in
+    ///   - folder: folder to make it in
     /// - Returns: its path
-    /// - Throws: when a file cannot be read or written
+    /// - Throws: if a file cannot be read or written
     package static func assemble(_ kind: String, _ use: String, in folder: String) throws -> String
     {
         let (files, base) = (FileManager.default, "\(SingleFileLayout.ownFixtures)/\(kind)-tiny")

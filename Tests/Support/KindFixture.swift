@@ -1,15 +1,15 @@
 import Engine
 import Foundation
 
-/// A tiny model of another kind than plain Stable Diffusion, and what Diffusers computes with it
+/// A tiny model of a kind other than plain Stable Diffusion, and what Diffusers computes with it
 /// (`Training/reference/make_kind_fixtures.py`).
 package struct KindFixture: Sendable, CustomStringConvertible {
     package let name: String
-    /// The checkpoint that has the parts which the kind's own folder lacks.
+    /// Checkpoint with the parts that the kind's own folder lacks.
     package let base: String
     package let steps: Int, guidance: Double
     package let prompt: String, negative: String
-    /// Where a refiner takes over.
+    /// Where the refiner takes over; nil for kinds other than refiners.
     package let start: Double?
 
     package var description: String { name }
@@ -43,16 +43,16 @@ package struct KindFixture: Sendable, CustomStringConvertible {
         return found
     }
 
-    /// The kind's own files.
+    /// Folder of the kind's own files.
     package var own: String { "\(Self.folder)/\(name)" }
-    /// The kind of the base, as expected tensors name it.
+    /// Kind of the base, as named in the expected tensors.
     package var family: String { base.hasSuffix("sdxl-tiny") ? "sdxl" : "sd15" }
 
     package static func expected() throws -> SafeTensors {
         try SafeTensors(file: "\(folder)/expected.safetensors")
     }
 
-    /// Makes a folder in Diffusers layout: the kind's own files, links to the base's for all others.
+    /// Makes a folder in Diffusers layout: the kind's own files, and links to the base's for all others.
     package func assemble(in folder: String) throws -> String {
         let files = FileManager.default
         let path = "\(folder)/\(name)"
@@ -65,7 +65,7 @@ package struct KindFixture: Sendable, CustomStringConvertible {
                 )
                 continue
             }
-            // A configuration of its own for the base's weights.
+            // The kind has its own configuration for the base's weights.
             let weights = "diffusion_pytorch_model.safetensors"
             let isVAE = item == "vae" && !files.fileExists(atPath: "\(path)/vae/\(weights)")
             if isVAE {

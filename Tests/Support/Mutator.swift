@@ -6,14 +6,14 @@ package struct Mutator {
         random = SplitMix(seed)
     }
 
-    /// The next 64 bits.
+    /// The next 64 random bits.
     package mutating func next() -> UInt64 { random.next() }
 
-    /// A whole number below `bound`.
+    /// A random integer from 0 to `bound` - 1.
     package mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(max(1, bound))) }
 
-    /// One to four damages: a bit turned, a byte set, a stretch removed, repeated or overwritten, or
-    /// the end cut off.
+    /// Makes one to four changes: flips a bit, sets a byte, removes, repeats or overwrites a range, or cuts off the
+    /// end.
     package mutating func mutate(_ bytes: [UInt8]) -> [UInt8] {
         var bytes = bytes
         for _ in 0...below(4) where !bytes.isEmpty {

@@ -1,6 +1,6 @@
 /// The checksums of a PNG's chunks.
 package enum PNGSums {
-    /// The same file with every checksum set right, as far as its chunks can be followed.
+    /// The same file with every checksum corrected, as far as its chunks can be followed.
     package static func mended(_ bytes: [UInt8]) -> [UInt8] {
         var bytes = bytes
         var at = 8
@@ -17,10 +17,10 @@ package enum PNGSums {
         return bytes
     }
 
-    /// A PNG with one more chunk before its pixels.
+    /// A PNG with an additional chunk before its pixels.
     package static func adding(_ kind: String, _ content: [UInt8], to png: [UInt8]) -> [UInt8] {
         let length = (0..<4).map { UInt8(truncatingIfNeeded: content.count >> (24 - 8 * $0)) }
-        // The signature and IHDR have 33 bytes.
+        // The signature and IHDR take 33 bytes.
         return mended(
             png[..<33] + length + Array(kind.utf8) + content + [0, 0, 0, 0] + png[33...]
         )

@@ -1,7 +1,7 @@
 import Engine
 import Foundation
 
-/// Tensors as bytes, to write files of any layout without touching a value.
+/// Tensors as bytes, for writing files of any layout without changing a value.
 package struct RawTensor: Sendable, Equatable {
     package var type: SafeTensors.ElementType
     package var shape: [Int]
@@ -13,7 +13,7 @@ package struct RawTensor: Sendable, Equatable {
         self.bytes = bytes
     }
 
-    /// Zeros of half precision.
+    /// Zeros in half precision.
     package init(zeros shape: [Int]) {
         self.init(
             type: .float16,
@@ -22,7 +22,7 @@ package struct RawTensor: Sendable, Equatable {
         )
     }
 
-    /// Ones of single precision.
+    /// Ones in single precision.
     package init(ones shape: [Int]) {
         let one = withUnsafeBytes(of: Float(1)) { Array($0) }
         self.init(
@@ -32,7 +32,7 @@ package struct RawTensor: Sendable, Equatable {
         )
     }
 
-    /// A matrix of two-byte elements with rows and columns exchanged.
+    /// A matrix of two-byte elements, transposed.
     package func transposed() -> RawTensor {
         let (rows, columns) = (shape[0], shape[1])
         var out: [UInt8] = []
@@ -74,7 +74,7 @@ package struct RawTensor: Sendable, Equatable {
         try write(header: header, to: path, data: data)
     }
 
-    /// Writes a file of half-precision zeros that takes no room on the disk, whatever its size.
+    /// Writes a file of half-precision zeros that takes no disk space, whatever its size.
     package static func writeHollow(_ shapes: [String: [Int]], to path: String) throws {
         var (header, size): ([String: Any], Int) = ([:], 0)
         for (name, shape) in shapes.sorted(by: { $0.key < $1.key }) {

@@ -1,26 +1,26 @@
 import Foundation
 
-/// Which tensors a single file in the original layout holds and where each comes from in a Diffusers
-/// folder, as `Training/reference/single_file.py` wrote it down: that script's map is not Tessera's.
+/// Which tensors a single file in the original layout has, and where each comes from in a Diffusers folder, as recorded
+/// by `Training/reference/single_file.py`, whose mapping is independent of Tessera's.
 package struct SingleFileLayout: Sendable, CustomStringConvertible {
     package struct Entry: Sendable {
         package let component: String
-        /// Names in the folder: three for stacked queries, keys and values, none for extras.
+        /// Names in the folder: three for stacked queries, keys and values; none for extras.
         package let sources: [String]
         package let operation: String
         package let shape: [Int]
     }
 
     package let kind: String
-    /// By name in the file.
+    /// Entries by their name in the file.
     package let entries: [String: Entry]
     package var description: String { kind }
 
-    /// Folder of the fixtures that only this package has: `$TESSERA_FIXTURES` may hold others.
+    /// Folder of the fixtures that only this package has; `$TESSERA_FIXTURES` may hold others.
     package static let ownFixtures = "\(Fixtures.packageRoot)/Tests/Fixtures"
     package static let kinds = ["sd15", "sd21", "sdxl"]
 
-    /// Reads a list; `size` is `fixture` or `published`.
+    /// Reads the list of a kind; `size` is `fixture` or `published`.
     package init(_ kind: String, size: String) throws {
         self.kind = kind
         let file = "\(Self.ownFixtures)/single-file/\(kind).json"
@@ -40,10 +40,10 @@ package struct SingleFileLayout: Sendable, CustomStringConvertible {
         }
     }
 
-    /// The folder fixture that the list belongs to.
+    /// The fixture folder that the list belongs to.
     package var folder: String { "\(Self.ownFixtures)/\(kind)-tiny" }
 
-    /// The tensors of the file, made from the folder's.
+    /// Tensors of the single file, made from those of the folder.
     package func tensors() throws -> [String: RawTensor] {
         var parts: [String: [String: RawTensor]] = [:]
         for component in Set(entries.values.map(\.component)) where !component.isEmpty {
@@ -62,6 +62,6 @@ package struct SingleFileLayout: Sendable, CustomStringConvertible {
         }
     }
 
-    /// Writes the file.
+    /// Writes the single file.
     package func write(to path: String) throws { try RawTensor.write(try tensors(), to: path) }
 }

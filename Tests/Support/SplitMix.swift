@@ -1,4 +1,4 @@
-/// A small generator with a seed: SplitMix64 (Steele et al., 2014).
+/// A small seeded random number generator: SplitMix64 (Steele et al., 2014).
 package struct SplitMix: RandomNumberGenerator {
     private var state: UInt64
 

@@ -6,9 +6,9 @@ extension SafeTensors {
     /// Copies tensors, bit for bit, to another file.
     ///
     /// - Parameters:
-    ///   - names: of tensors here, and what they are called there
-    ///   - path: of the other file
-    /// - Throws: when one does not exist, or the file cannot be written
+    ///   - names: names of the tensors here, and their names in the other file
+    ///   - path: path of the other file
+    /// - Throws: if a tensor does not exist, or the file cannot be written
     package func copy(_ names: [(here: String, there: String)], to path: String) throws {
         var (entries, data): ([String], Data) = ([], Data())
         for name in names {

@@ -3,8 +3,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Renders on hosts of a file, and the workers that stay between them. The hosts are this machine
-/// under several names.
+/// Renders on the hosts of a cluster file, and workers that keep running between renders. All hosts are this machine
+/// under different names.
 @Suite(.serialized) struct ClusterCommandTests {
     private static let shell = "[sh, -c, \"{command}\"]"
 
@@ -24,7 +24,7 @@ import Testing
             #expect(try site.bytes() == whole)
             #expect(site.processes.isEmpty)
             #expect(site.clusters.isEmpty)
-            // Interrupted while it waits, it ends and leaves nothing.
+            // When interrupted while waiting, it ends and leaves nothing behind.
             try site.write(
                 launch: "[sh, -c, 'exec sleep 60', '{command}']",
                 hosts: "  - name: alpha"
@@ -36,7 +36,7 @@ import Testing
         }
     }
 
-    /// What a launch command leaves behind may hold its output open: no render waits for that.
+    /// A process left behind by a launch command may keep its output open; no render waits for it.
     @Test func aLauncherThatLeavesAProcessHoldsNothingUp() throws {
         try inTemporaryFolder { folder in
             let site = try ClusterSite(folder)
@@ -66,7 +66,7 @@ import Testing
             #expect(!good.output.contains("failed"))
             #expect(site.processes.isEmpty)
 
-            // One host cannot be reached; the other is tested all the same.
+            // One host cannot be reached; the other is still tested.
             let gone = "\n  - {name: gone, launch: [sh, -c, 'echo no route; exit 5', '{command}']}"
             try site.write(launch: Self.shell, hosts: hosts(site, ["alpha"]) + gone)
             let bad = try site.cluster("test", ["--json"])
@@ -78,7 +78,7 @@ import Testing
             #expect((failed.first?["detail"] as? String)?.contains("no route") == true)
             #expect(checks.contains { $0["host"] as? String == "alpha-1" })
 
-            // A render that runs is not disturbed.
+            // A running render is not disturbed.
             try site.write(
                 launch: "[sh, -c, 'exec sleep 60', '{command}']",
                 hosts: "  - name: alpha"
@@ -111,7 +111,7 @@ import Testing
                 "host beta: no route to beta; it ended with status 7", "sh -c 'echo no route",
                 "host gamma:", "/nowhere/tessera", "status 127",
             ] { #expect(command.errors.contains(part), "\(part) in \(command.errors)") }
-            // Too few for what was asked.
+            // Fewer workers than requested.
             let refused = try site.render(["--min-workers", "2"])
             #expect(refused.status == 69, "\(refused.errors)")
             #expect(refused.complaints.count == 1, "\(refused.errors)")
@@ -125,7 +125,7 @@ import Testing
         }
     }
 
-    /// However a coordinator ends, so do the workers that it started.
+    /// However a coordinator ends, the workers that it started end, too.
     @Test func aKilledRenderLeavesNoWorkers() throws {
         try inTemporaryFolder { folder in
             let site = try ClusterSite(folder)
@@ -154,7 +154,7 @@ import Testing
             #expect(up.output.contains("alpha") && up.output.contains("2/2"), "\(up.output)")
             let workers = Set(site.processes)
             #expect(workers.count == 4)
-            // Running it again starts no workers.
+            // Running `up` again starts no workers.
             #expect(try site.cluster("up").status == 0)
             #expect(Set(site.processes) == workers)
 
@@ -173,7 +173,7 @@ import Testing
                 "\(idle.output)"
             )
 
-            // One is lost; up brings it back and leaves the others.
+            // When a worker is lost, `up` replaces it and leaves the others alone.
             let victim = try #require(workers.min())
             kill(victim, SIGKILL)
             #expect(eventually { site.processes.count == 3 })
@@ -330,7 +330,7 @@ import Testing
             #expect(site.processes == workers)
             for worker in workers { kill(worker, SIGTERM) }
             #expect(eventually { site.processes.isEmpty })
-            // With a damaged record nothing is guessed.
+            // Nothing is guessed from a damaged record.
             try FileManager.default.createDirectory(
                 atPath: (path as NSString).deletingLastPathComponent,
                 withIntermediateDirectories: true
@@ -343,7 +343,7 @@ import Testing
         }
     }
 
-    /// Keys are a cluster file' own, and the advice is about the file.
+    /// A cluster file names its own keys, so the advice is about its fields, not about flags.
     @Test(arguments: ["render", "cluster"]) func aFileWithoutKeysGetsTheNamesOfTheFields(
         program: String
     ) throws {

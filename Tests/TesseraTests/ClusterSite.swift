@@ -7,7 +7,7 @@ import Testing
 struct ClusterSite {
     let folder: String
     let port: UInt16
-    /// In the environment of every worker of this site, and of no other process.
+    /// Set in the environment of every worker of this site, and of no other process.
     let mark = "mark-\(UUID().uuidString)"
     var file: String { "\(folder)/cluster.yaml" }
     var program: String { "\(Fixtures.packageRoot)/.build/release/tessera" }
@@ -18,7 +18,7 @@ struct ClusterSite {
         port = try freePort()
     }
 
-    /// Writes the file.
+    /// Writes the cluster file.
     func write(launch: String, hosts: String, more: String = "") throws {
         let text = """
             coordinator: {endpoint: "tcp://127.0.0.1:\(port)"}
@@ -58,14 +58,14 @@ struct ClusterSite {
         try Data(contentsOf: URL(fileURLWithPath: "\(folder)/out.png"))
     }
 
-    /// What workers of this host alone make.
+    /// Renders with this host's workers alone, and returns the picture's bytes.
     func local() throws -> Data {
         let command = try run(picture + ["--model", model, "--workers", "1"])
         #expect(command.status == 0, "\(command.errors)")
         return try bytes()
     }
 
-    /// Processes of this site's workers.
+    /// Process IDs of this site's workers.
     var processes: [Int32] {
         let all = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
         return all.compactMap { Int32($0) }.filter { id in

@@ -13,20 +13,20 @@ struct Command {
         errors.split(separator: "\n").map(String.init).filter { $0.hasPrefix("tessera: ") }
     }
 
-    /// The words after a name in the table that `tessera plan` prints.
+    /// Words after a name in the table that `tessera plan` prints.
     func row(_ name: String) throws -> [Substring] {
         let line = output.split(separator: "\n").first { $0.hasPrefix(name) }
         return try #require(line).dropFirst(name.count).split(separator: " ")
     }
 
-    /// Runs `tessera` to its end.
+    /// Runs `tessera` until it exits.
     ///
     /// - Parameters:
-    ///   - arguments: of the program
-    ///   - environment: more than the tests' own
-    ///   - launcher: a program that runs it, and its arguments
-    ///   - folder: to run it in
-    /// - Throws: when it cannot be started
+    ///   - arguments: command-line arguments
+    ///   - environment: variables to add to the tests' own
+    ///   - launcher: program that runs `tessera`, with its arguments
+    ///   - folder: working directory
+    /// - Throws: if it cannot be started
     init(
         _ arguments: [String],
         environment: [String: String] = [:],
@@ -42,12 +42,12 @@ struct Command {
         self = running.finish()
     }
 
-    /// Runs it in a shell that redirects its streams.
+    /// Launcher: a shell that redirects the standard streams.
     static func shell(_ redirections: String) -> [String] {
         ["sh", "-c", "exec \"$0\" \"$@\" \(redirections)"]
     }
 
-    /// Runs it with streams that no shell makes.
+    /// Launcher: standard streams that a shell cannot set up.
     static func streams(_ mode: String...) -> [String] {
         ["python3", "\(Fixtures.packageRoot)/Tests/streams.py"] + mode
     }
@@ -59,13 +59,13 @@ struct Command {
         private let errors: URL
 
         /// - Parameters:
-        ///   - arguments: of the program
-        ///   - environment: more than the tests' own
-        ///   - host: the network namespace to run in
-        ///   - launcher: a program that runs it, and its arguments
-        ///   - folder: to run it in
-        ///   - program: another one than `tessera`, in the folder of what was built
-        /// - Throws: when it cannot be started
+        ///   - arguments: command-line arguments
+        ///   - environment: variables to add to the tests' own
+        ///   - host: network namespace to run in
+        ///   - launcher: program that runs it, with its arguments
+        ///   - folder: working directory
+        ///   - program: program to run instead of `tessera`, from the build folder
+        /// - Throws: if it cannot be started
         init(
             _ arguments: [String],
             environment: [String: String] = [:],
@@ -74,19 +74,19 @@ struct Command {
             in folder: String? = nil,
             program: String = "tessera"
         ) throws {
-            // State of interrupted jobs must not end up in the home folder of the person who runs the tests.
+            // The state of interrupted jobs must not end up in the home folder of whoever runs the tests.
             let state = ["XDG_STATE_HOME": "\(NSTemporaryDirectory())tessera-state-\(getpid())"]
             process.environment = ProcessInfo.processInfo.environment
                 .merging(state) { _, new in new }
                 .merging(environment) { _, new in new }
             let path = "\(Fixtures.packageRoot)/.build/release/\(program)"
-            // `ip netns exec` becomes the program: its process is the program's.
+            // `ip netns exec` replaces itself with the program, so this is the program's process.
             let before = host.map { ["ip", "netns", "exec", $0] } ?? launcher
             process.executableURL = URL(fileURLWithPath: before.isEmpty ? path : "/usr/bin/env")
             process.arguments = (before.isEmpty ? [] : before + [path]) + arguments
             if let folder { process.currentDirectoryURL = URL(fileURLWithPath: folder) }
             process.standardOutput = output
-            // Read only when the program has ended: the pipe must hold all of it (F_SETPIPE_SZ, fcntl(2)).
+            // Read only after the program has ended, so the pipe must hold all of its output (F_SETPIPE_SZ, fcntl(2)).
             _ = fcntl(output.fileHandleForWriting.fileDescriptor, 1031, Int32(1 << 20))
             errors = FileManager.default.temporaryDirectory
                 .appendingPathComponent("tessera-stderr-\(UUID().uuidString)")
@@ -96,7 +96,7 @@ struct Command {
         }
 
         func finish() -> Command {
-            // Not `waitUntilExit`, which may wait forever for a child whose end another thread saw.
+            // Not `waitUntilExit`, which may wait indefinitely for a child whose exit another thread saw.
             let deadline = ContinuousClock.now + .seconds(120)
             while process.isRunning, kill(process.processIdentifier, 0) == 0 {
                 if ContinuousClock.now > deadline { kill(process.processIdentifier, SIGKILL) }
@@ -115,12 +115,12 @@ struct Command {
             )
         }
 
-        /// What it has written to standard error by now.
+        /// What it has written to standard error so far.
         var errorsSoFar: String {
             (try? String(contentsOf: errors, encoding: .utf8)) ?? ""
         }
 
-        /// Waits until standard error says `text`; false when the program ends or a minute passes.
+        /// Waits until standard error contains `text`; false if the program ends or a minute passes.
         func waitFor(_ text: String) -> Bool {
             let deadline = ContinuousClock.now + .seconds(60)
             while !errorsSoFar.contains(text) {
@@ -130,7 +130,7 @@ struct Command {
             return true
         }
 
-        /// Processes that this one started and that still run.
+        /// Child processes that are still running.
         var children: [Int32] {
             let path = "/proc/\(process.processIdentifier)/task"
             let tasks = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []

@@ -90,7 +90,7 @@ import Testing
         }
     }
 
-    /// Views, UNet calls and bytes, of whichever method.
+    /// Planned views, UNet calls and bytes are those of the render, whatever the method.
     @Test(arguments: [
         [], ["--ladder", "auto", "--stride", "window", "--skip-below", "0.2", "--wire", "f16"],
         ["--global-pass", "workers", "--guidance", "1", "--size", "400x72"],
@@ -119,7 +119,7 @@ import Testing
         }
     }
 
-    /// The time that it tells is of workers that were there.
+    /// The time estimate comes from workers that were really started.
     @Test func thePlanTimesTheWorkers() throws {
         var plan = flags("/tmp", ["--measure", "--workers", "2"])
         plan[0] = "plan"
@@ -194,7 +194,7 @@ import Testing
         }
     }
 
-    /// Started by hand over TCP, the same parts make the same bytes as `render` does.
+    /// A coordinator and workers started by hand over TCP give the same bytes as `render`.
     @Test func manuallyStartedCoordinatorAndWorkersGiveTheSameBytes() throws {
         let whole = try picture([])
         try inTemporaryFolder { folder in
@@ -278,7 +278,7 @@ import Testing
                 ([file], ["missing:", "--model-config"]),
             ] {
                 let command = try Command(["inspect"] + arguments)
-                // A file without what renders need is described, and refused as a render would be.
+                // A file that lacks what a render needs is described, then refused as a render would refuse it.
                 let isWhole = !parts.contains("missing:")
                 #expect(command.status == (isWhole ? 0 : 64), "\(command.errors)")
                 #expect(command.complaints.count == (isWhole ? 0 : 1))
@@ -301,8 +301,8 @@ import Testing
         }
     }
 
-    /// A single file renders what the folder renders, and a LoRA something else; worker processes
-    /// get all that they need.
+    /// A single file renders the same picture as the folder, and a LoRA changes it; worker processes get everything
+    /// that they need.
     @Test func rendersSingleFilesAndLoRAs() throws {
         let layout = try SingleFileLayout("sd15", size: "fixture")
         try inTemporaryFolder { folder in

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Prompts that AND joins, against Diffusers' networks and the arithmetic of composable diffusion
+/// Prompts joined by AND, against Diffusers' networks and the arithmetic of composable diffusion
 /// (`Training/reference/make_composed_fixtures.py`).
 @Suite struct ComposedTests {
     struct Case: Decodable, Sendable, CustomStringConvertible {
@@ -55,7 +55,7 @@ import Testing
         ] + more
     }
 
-    /// The coordinator's phase 1, and two workers that share its view.
+    /// Phase 1 on the coordinator, and on two workers that share its view.
     @Test(arguments: cases, ["coordinator", "workers"])
     func predictionsAreCombined(_ one: Case, pass: String) throws {
         let tensors = try SafeTensors(file: "\(Self.folder)/composed.safetensors")
@@ -90,7 +90,7 @@ import Testing
         }
     }
 
-    /// Large pictures by both methods: the same bytes from any number of workers, and as many UNet calls as planned.
+    /// Large pictures with both methods: the same bytes from any number of workers, and as many UNet calls as planned.
     @Test(arguments: ["demofusion", "refine"])
     func largePicturesAreCombined(method: String) throws {
         let one = try #require(Self.cases.first { $0.name == "sd15.turns" })
@@ -136,7 +136,7 @@ import Testing
             "a1111",
         ])
         #expect(refused.status == 64 && refused.complaints.first?.contains("at most 15") == true)
-        // Without the language AND is a word, and a line says so.
+        // Without the prompt language, AND is an ordinary word, and a message says so.
         let plain = try Command([
             "plan", "--model", "\(Self.fixtures)/sd15-tiny", "--prompt", "a AND b",
         ])

@@ -4,7 +4,7 @@ import Tessera
 import TestSupport
 import Testing
 
-/// Defaults of flags from the user's own file.
+/// Flag defaults from the user's configuration file.
 @Suite struct ConfigFileTests {
     private struct Dump: Decodable { let command: CommandDescription }
 
@@ -99,7 +99,7 @@ import Testing
         #expect(line.contains(part), "\(line)")
     }
 
-    /// As the program reads it: values that are wrong name file and line, and help works whatever is in it.
+    /// Through the program: errors name the file and the line, and help works whatever the file contains.
     @Test func theProgramReadsIt() throws {
         try inTemporaryFolder { folder in
             func run(_ yaml: String, _ words: [String]) throws -> Command {

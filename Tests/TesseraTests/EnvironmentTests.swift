@@ -21,7 +21,7 @@ import Testing
         try PreparedArguments(words, environment: environment, root: try Self.root.get())
     }
 
-    /// A variable whose flag means nothing without another one counts only beside it.
+    /// A variable whose flag means nothing without another flag counts only when that flag is given, too.
     @Test(arguments: [
         ("TESSERA_ONLY", "cave", "--cluster"), ("TESSERA_MIN_WORKERS", "2", "--cluster"),
         ("TESSERA_WAIT", "1", "--cluster"), ("TESSERA_STRENGTH", "0.5", "--init-image"),
@@ -39,13 +39,13 @@ import Testing
             let both = environment.merging([name: "x"]) { $1 }
             #expect(try prepared([command], both).words.count == 3)
         }
-        // There the cluster file has a default.
+        // This command has a default cluster file.
         if ["TESSERA_ONLY", "TESSERA_MIN_WORKERS"].contains(variable) {
             #expect(try prepared(["cluster", "up"], environment).words.count == 3)
         }
     }
 
-    /// Nor does one of a setting that the chosen method does not use.
+    /// A variable for a setting that the chosen method does not use is ignored, too.
     @Test func aVariableOfTheOtherMethodDoesNotCount() throws {
         let environment = ["TESSERA_REFINE_STEPS": "2", "TESSERA_SKIP_BELOW": "0.1"]
         func defaults(_ words: [String], _ more: [String: String] = [:]) throws -> [String] {
@@ -57,11 +57,11 @@ import Testing
         #expect(try defaults(["--method", "refine"]) == ["--refine-steps=2"])
         #expect(try defaults(["--method=demofusion"]) == ["--skip-below=0.1"])
         #expect(try defaults([], ["TESSERA_METHOD": "refine"]) == ["--refine-steps=2"])
-        // A model may suggest either.
+        // A model may suggest either method.
         #expect(Set(try defaults([])) == ["--refine-steps=2", "--skip-below=0.1"])
     }
 
-    /// What a flag can deny, a variable can deny.
+    /// A flag that has a `--no-` form can be turned off by a variable.
     @Test func noIsSaidToAFlagThatCanBeDenied() throws {
         func words(_ value: String, _ given: [String] = []) throws -> [String] {
             Array(try prepared(["render"] + given, ["TESSERA_KARRAS": value]).words.dropFirst())
@@ -70,11 +70,11 @@ import Testing
         #expect(try words("0") == ["--no-karras"])
         #expect(try words("1", ["--no-karras"]) == ["--no-karras"])
         #expect(try words("0", ["--karras"]) == ["--karras"])
-        // Others are off anyway.
+        // Other flags are off by default.
         #expect(try prepared(["render"], ["TESSERA_SGM_UNIFORM": "0"]).words == ["render"])
     }
 
-    /// All flags that can be denied: the help shows them so.
+    /// These are exactly the flags that the help shows with a `--no-` form.
     @Test func deniableFlagsAreKnown() throws {
         for command in ["render", "plan", "coordinator"] {
             let help = try Command([command, "--help"]).output
@@ -92,11 +92,11 @@ import Testing
         #expect(try prepared(words, environment).words == words)
         let help = try Command(words, environment: environment)
         #expect(help.status == 0 && help.output.contains("USAGE"), "\(help.errors)")
-        // Behind -- it is a word.
+        // After `--`, it is an ordinary word.
         #expect(throws: InputError.self) { try prepared(["render", "--", "-h"], environment) }
     }
 
-    /// An error about what a variable set names the variable.
+    /// An error about a value from a variable names the variable.
     @Test func errorsNameTheVariable() throws {
         let words = try prepared(
             ["render", "--guidance", "3"],
@@ -124,7 +124,7 @@ import Testing
         #expect(words.naming("Unknown option '--x'.") == "Unknown option '--x'.")
     }
 
-    /// The same of the program.
+    /// The same, with the real program.
     @Test(arguments: [
         ("TESSERA_STEPS", "-5"), ("TESSERA_MODEL", "/nowhere"),
         ("TESSERA_LORA", "/nowhere.safetensors"),
@@ -136,7 +136,7 @@ import Testing
         #expect(wrong.errors.contains("(from \(variable))"), "\(wrong.errors)")
     }
 
-    /// Such variables do not get in the way of a render without hosts.
+    /// Variables that only matter with hosts do not break a render without hosts.
     @Test func variablesForHostsDoNotEndOtherRenders() throws {
         let plan = try Command(
             ["plan", "--prompt", "x", "--size", "512x512"],

@@ -2,11 +2,11 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The exit statuses that the documents promise, each by a real command.
+/// The exit statuses that the documentation promises, each from a real command.
 @Suite(.serialized) struct ExitStatusTests {
     private let model = Fixtures.networks.first?.checkpoint ?? ""
 
-    /// Statuses of a document's table.
+    /// Exit statuses in a document's table.
     private func documented(_ file: String) throws -> Set<Int32> {
         let text = try String(
             contentsOfFile: "\(Fixtures.packageRoot)/docs/\(file).md",
@@ -52,11 +52,11 @@ import Testing
         }
     }
 
-    /// A full standard output, and a limit of the system on the way to an input.
+    /// A full standard output, and a system limit reached while opening an input.
     @Test func aSystemErrorIs70() throws {
         let full = try Command(["--version"], through: Command.shell(">/dev/full"))
         #expect(full.status == 70)
-        // The limit leaves one descriptor, which the lock of the job's folder takes.
+        // The limit leaves one file descriptor, which the lock on the job folder takes.
         try inTemporaryFolder { folder in
             try "{}".write(toFile: "\(folder)/job.json", atomically: true, encoding: .utf8)
             let limit = ["sh", "-c", "ulimit -n 4; exec \"$0\" \"$@\""]

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Real processes that are killed, stopped and resumed: the picture is the same to the byte.
+/// Real processes that are killed, stopped and resumed: the picture stays the same to the byte.
 @Suite(.serialized) struct FaultTests {
     let model = Fixtures.networks.first?.checkpoint ?? ""
 
@@ -18,12 +18,12 @@ import Testing
         try Data(contentsOf: URL(fileURLWithPath: "\(folder)/out.png"))
     }
 
-    /// What an undisturbed render makes.
+    /// The picture of an undisturbed render.
     private func quiet(_ more: [String] = []) throws -> Data {
         try inTemporaryFolder { folder in
             let command = try Command(flags(folder, more))
             #expect(command.status == 0, "\(command.errors)")
-            // Nothing of a finished job stays.
+            // A finished job leaves nothing else behind.
             #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["out.png"])
             return try picture(folder)
         }
@@ -31,7 +31,7 @@ import Testing
 
     private func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
 
-    /// Starts a render, and waits until a state of its second phase is saved.
+    /// Starts a render, and waits until a checkpoint of its second phase is saved.
     private func beginAndSave(_ folder: String, _ more: [String] = []) throws -> Command.Running {
         let running = try Command.Running(flags(folder, more))
         #expect(running.waitFor("phase 2"), "\(running.errorsSoFar)")
@@ -78,7 +78,7 @@ import Testing
             let command = try Command(["resume", "\(folder)/job"])
             #expect(command.status == 0, "\(command.errors)")
             #expect(try picture(folder) == whole)
-            // It is over: there is nothing to resume any more.
+            // The job is finished: there is nothing left to resume.
             let again = try Command(["resume", "\(folder)/job"])
             #expect(again.status == 64 && again.complaints.count == 1, "\(again.errors)")
         }
@@ -109,14 +109,14 @@ import Testing
                 try refuses("\(from) as \(to)")
             }
             try wholeJob.write(toFile: job, atomically: true, encoding: .utf8)
-            // The same folder does not take another job meanwhile.
+            // Meanwhile, the folder does not accept another job.
             let other = try Command(flags(folder))
             #expect(other.status == 64 && other.complaints.count == 1, "\(other.errors)")
             #expect(try Command(["resume", "\(folder)/job"]).status == 0)
         }
     }
 
-    /// Hung, not dead: its views are copied, and the render continues at once.
+    /// The worker is hung, not dead: copies of its views go to others, and the render continues at once.
     @Test func aStoppedWorkerChangesNothing() throws {
         let whole = try quiet()
         try inTemporaryFolder { folder in
@@ -131,7 +131,7 @@ import Testing
         }
     }
 
-    /// A worker that dies, or hangs, while it keeps tiles of a picture that is encoded and decoded.
+    /// A worker that dies or hangs while it holds tiles of a picture that is being encoded or decoded.
     @Test(arguments: [SIGKILL, SIGSTOP]) func tilesThatAreLostAreComputedAgain(signal: Int32) throws
     {
         try inTemporaryFolder { folder in
@@ -153,7 +153,7 @@ import Testing
             let command = try Command(flags("1"))
             #expect(command.status == 0, "\(command.errors)")
             let whole = try picture(folder)
-            // While it is encoded, and while it is decoded.
+            // One signal during encoding, the other during decoding.
             let event = signal == SIGKILL ? "encoding the picture" : "phase 1"
             let running = try Command.Running(flags("2"))
             #expect(running.waitFor(event), "\(running.errorsSoFar)")
@@ -169,7 +169,7 @@ import Testing
         let whole = try quiet()
         #expect(try quiet(["--global-pass", "workers", "--workers", "3"]) == whole)
         #expect(try quiet(["--global-pass", "workers", "--workers", "1"]) == whole)
-        // Half precision makes another picture, and the same one everywhere.
+        // Half precision gives a different picture, but the same one everywhere.
         let half = try quiet(["--wire", "f16", "--workers", "1"])
         #expect(half != whole)
         #expect(try quiet(["--wire", "f16", "--workers", "2"]) == half)
@@ -178,7 +178,7 @@ import Testing
         )
     }
 
-    /// All workers gone for good: 69, and the way to go on.
+    /// All workers are gone for good: status 69, and a hint on how to resume.
     @Test func nobodyLeftIsUnavailableAndCanBeResumed() throws {
         let whole = try quiet()
         try inTemporaryFolder { folder in

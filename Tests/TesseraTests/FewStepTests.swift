@@ -30,8 +30,8 @@ import Testing
         return zip(a, b).reduce(0) { $0 + abs($1.0 - $1.1) } / Float(a.count)
     }
 
-    /// Four unguided steps come at least twice as close to the picture of 16 guided ones as four guided ones of the model
-    /// alone.
+    /// Four unguided steps with the LoRA come at least twice as close to the picture of 16 guided steps as four guided
+    /// steps of the model alone.
     @Test func fourStepsDrawAlmostWhatSixteenDraw() throws {
         try inTemporaryFolder { folder in
             let wanted = try render(["--steps", "16"], to: "\(folder)/wanted.png")
@@ -46,14 +46,14 @@ import Testing
         }
     }
 
-    /// TCD has its own timesteps, as LCM has: those of the name do not count.
+    /// TCD has its own timesteps, as LCM does, so those implied by the LoRA's name do not apply.
     @Test(arguments: ["tcd", "lcm"]) func anotherFewStepSamplerCanBeChosen(sampler: String) throws {
         let flags = ["plan", "--model", model, "--prompt", "a lake", "--size", "256x256"]
         let found = try Command(flags + adapter + ["--scheduler", sampler])
         #expect(found.status == 0, "\(found.errors)")
     }
 
-    /// One step a window after the inversion: half of the calls of the stages.
+    /// One step per window after the inversion: half the calls of the stages.
     @Test func refinementTakesTwoCallsForAWindow() throws {
         let flags = ["plan", "--model", model, "--prompt", "a lake", "--size", "512x512"]
         let alone = try Command(flags + ["--steps", "25"]).row("UNet calls")
@@ -61,7 +61,8 @@ import Testing
         #expect(alone.first == "86" && found.first == "22", "\(alone), \(found)")
     }
 
-    /// The model's own file was written for the model without the LoRA: nothing of its sampling counts, flags do.
+    /// The model's own file was written for the model without the LoRA: none of its sampling settings apply, but flags
+    /// do.
     @Test func itsNameDecidesBeforeTheModelsFile() throws {
         try inTemporaryFolder { folder in
             for name in try FileManager.default.contentsOfDirectory(atPath: model)
@@ -93,7 +94,7 @@ import Testing
             let reason = "the LoRA is distilled, and has its own"
             #expect(table.contains("tessera.json; not \(all): \(reason)\n"), "\(table)")
 
-            // Beside a suggestion that conflicts with a flag, and one that a flag replaces.
+            // Together with a suggestion that conflicts with a flag, and one that a flag overrides.
             let other = try plan(["--stride", "window", "--method", "demofusion", "--steps", "6"])
             #expect(other.settings["steps"] as? Int == 6)
             let rest = "final-sigma, guidance, karras, scheduler, timestep-spacing"

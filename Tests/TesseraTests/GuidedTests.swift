@@ -9,14 +9,14 @@ import Testing
     private static let mask = "\(GuidedFixture.folder)/mask.png"
     private static let plain = "\(SingleFileLayout.ownFixtures)/sd15-tiny"
 
-    /// The flags that such a model needs.
+    /// Input flags that a model for this use needs.
     private static func start(_ use: String) -> [String] {
         ["--init-image", photo] + (use == "inpaint" ? ["--mask", mask] : [])
     }
 
     @Test func thereAreRuns() { #expect(GuidedFixture.all?.runs.count == 15) }
 
-    /// Half of the runs with phase 1 on the workers, each evaluation of a view on its own.
+    /// Half of the runs have phase 1 on the workers, with each evaluation of a view computed separately.
     @Test(arguments: GuidedFixture.all?.runs ?? [])
     func rendersLikeDiffusers(run: GuidedFixture.Run) throws {
         let fixture = try #require(GuidedFixture.all)
@@ -47,8 +47,8 @@ import Testing
         }
     }
 
-    /// Under both methods, with windows and lattices: the same bytes from one worker and from three, and as many UNet
-    /// calls as planned. What a mask leaves out is the picture's own.
+    /// With both methods, windows and lattices: the same bytes from one worker and from three, and as many UNet calls
+    /// as planned. Outside the mask, the pixels are the init image's own.
     @Test(arguments: GuidedFixture.uses, ["demofusion", "refine"])
     func largePicturesAreTheSameFromAnyWorkers(use: String, method: String) throws {
         try inTemporaryFolder { folder in
@@ -73,7 +73,7 @@ import Testing
                 pictures.append(try Data(contentsOf: URL(fileURLWithPath: path)))
             }
             #expect(pictures[0] == pictures[1])
-            // Another picture makes another result, in the later phases, too.
+            // A different init image gives a different result, in the later phases as well.
             let other = "\(folder)/other.png"
             try FileManager.default.copyItem(atPath: "\(folder)/1.png", toPath: other)
             let command = try Command(
@@ -86,7 +86,7 @@ import Testing
         }
     }
 
-    /// An interrupted render goes on with the same bytes.
+    /// An interrupted render resumes with the same bytes.
     @Test(arguments: GuidedFixture.uses, ["demofusion", "refine"])
     func isResumed(use: String, method: String) throws {
         try inTemporaryFolder { folder in
@@ -101,7 +101,7 @@ import Testing
         }
     }
 
-    /// A picture of an editing model is repeated from its own text, with its guidance.
+    /// A picture from an editing model is repeated from its own text, including its guidance.
     @Test func isRepeated() throws {
         try inTemporaryFolder { folder in
             let model = try GuidedFixture.assemble("sd15", "edit", in: folder)
@@ -138,7 +138,7 @@ import Testing
         }
     }
 
-    /// What `plan`, `render` and `coordinator` refuse, before they need workers.
+    /// What `plan`, `render` and `coordinator` refuse before they need workers.
     @Test(
         arguments: [
             ("edit", [], "--init-image"),

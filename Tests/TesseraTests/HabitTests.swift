@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What people bring from other programs, and what they try: each works, or one line says why not.
+/// What people bring from other programs and what they try: it works, or one line says why not.
 @Suite struct HabitTests {
     private static let fixtures = "\(Fixtures.packageRoot)/Tests/Fixtures"
     private let photo = "\(fixtures)/inpaint/photo.png"
@@ -16,7 +16,7 @@ import Testing
         ] + more
     }
 
-    /// Samplers over levels that are not their own, through both methods with any workers.
+    /// Samplers with noise levels other than their own, with both methods and any number of workers.
     @Test(arguments: ["euler_a_karras", "DDIM Beta", "lcm_sgm_uniform", "ddpm_exponential"])
     func levelsAreOfAnySampler(name: String) throws {
         try inTemporaryFolder { folder in
@@ -42,7 +42,7 @@ import Testing
         }
     }
 
-    /// A picture of A1111 or ComfyUI is repeated as far as the model can, whatever it says of sampler and layers.
+    /// A picture from A1111 or ComfyUI is repeated as far as the model can, whatever sampler and layers it names.
     @Test(
         arguments: [
             "Sampler: Euler a, Schedule type: Karras", "Sampler: DDIM, Schedule type: Beta",
@@ -72,7 +72,7 @@ import Testing
         }
     }
 
-    /// An extension that --size crops away is refused, also beside a mask; one that it cuts is told.
+    /// An extension that --size crops away is refused, also with a mask; one that it shortens is reported.
     @Test func extensionsThatAreCroppedAreTold() throws {
         let extended = ["--init-image", photo, "--extend", "64,0,64,0"]
         for more in [[], ["--mask", mask]] {
@@ -88,14 +88,14 @@ import Testing
         #expect(cut.status == 0 && cut.errors.contains("32 of 64 pixels left"), "\(cut.errors)")
         let whole = try Command(flags("plan", "sd15-tiny", extended))
         #expect(whole.status == 0 && !whole.errors.contains("cut off"), "\(whole.errors)")
-        // Sides are multiples of eight.
+        // Sides are multiples of eight, so part of it is cut off.
         let odd = try Command(
             flags("plan", "sd15-tiny", ["--init-image", photo, "--extend", "5,0,0,0"])
         )
         #expect(odd.status == 0 && odd.errors.contains("of 5 pixels left"), "\(odd.errors)")
     }
 
-    /// A sampler's name may name noise levels; flags that name others are refused.
+    /// A sampler's name may include noise levels; flags that name others are refused.
     @Test func contradictoryLevelsAreRefused() throws {
         for more in [["--no-karras"], ["--sigmas", "beta"]] {
             let command = try Command(
@@ -112,7 +112,7 @@ import Testing
         }
     }
 
-    /// The tiny models' widths do not tell families apart: what fits by chance is said.
+    /// The tiny models' widths do not tell families apart: an adapter that fits by chance is reported.
     @Test func adaptersThatFitByChanceAreTold() throws {
         let lora = "\(Self.fixtures)/lora/sd21-kohya.safetensors"
         let command = try Command(
@@ -122,7 +122,7 @@ import Testing
         #expect(command.errors.contains("was made for Stable Diffusion 2"), "\(command.errors)")
     }
 
-    /// An adapter of another family is named as such, and a part that the model does not have.
+    /// An adapter of another family is reported as such, and so is a part that the model does not have.
     @Test(
         arguments: [
             (
@@ -164,7 +164,7 @@ import Testing
         }
     }
 
-    /// Folders that are parts of a model, and those of PEFT, are understood.
+    /// Folders that hold parts of a model, and PEFT folders, are recognised.
     @Test(
         arguments: [
             ("sdxl-tiny/vae", ["autoencoder alone", "--vae"]),
@@ -186,7 +186,7 @@ import Testing
         #expect(try JSON(json.output.utf8, place: "json").object?["kind"] != nil)
     }
 
-    /// Files that are no weights are named as what they are.
+    /// Files that are not weights are reported as what they are.
     @Test func otherFilesAreNamed() throws {
         let config = "\(Self.fixtures)/sdxl-tiny/vae/config.json"
         for (path, part) in [(photo, "it is a PNG"), (config, "it is a JSON file")] {
@@ -224,7 +224,7 @@ import Testing
         }
     }
 
-    /// A folder of PEFT as an adapter, and the picture that was made with it.
+    /// A PEFT folder as an adapter, and the picture that was made with it.
     @Test func foldersOfPEFTAreAdapters() throws {
         try inTemporaryFolder { folder in
             let peft = "\(Self.fixtures)/adapters/peft-lora"
@@ -239,7 +239,7 @@ import Testing
                 )
                 #expect(command.status == 0, "\(command.errors)")
             }
-            // By its name in a prompt, too, with the ending that people copy.
+            // Also by its name in a prompt, with the file extension that people copy.
             for tag in ["<lora:peft-lora:0.5>", "<lora:sd15-loha.safetensors:0.5>"] {
                 let tagged = try Command(
                     flags(
@@ -295,7 +295,7 @@ import Testing
             #expect(found["method"] == .string("demofusion") && found["unet_calls"] != nil)
             let settings = try #require(found["settings"]?.object)
             #expect(settings["karras"] == .bool(true) && settings["prompt"] == .string("a lake"))
-            // Those at their defaults, too, by the names of the flags.
+            // Settings at their defaults as well, by the names of their flags.
             for name in ["method", "decode-margin", "wire", "prompt-syntax"] {
                 #expect(settings[name] != nil, "\(name) of \(settings.keys)")
             }
@@ -308,8 +308,8 @@ import Testing
 
     private static let python = "/work/venv/bin/python"
 
-    /// The command that converts pickles, as it is printed, makes files that are read: of A1111's textual inversions, of
-    /// checkpoints, of Diffusers' embeddings.
+    /// The printed command for converting pickles makes readable files from A1111's textual inversions, checkpoints and
+    /// Diffusers' embeddings.
     @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: python)))
     func picklesAreConverted() throws {
         try inTemporaryFolder { folder in
@@ -368,7 +368,7 @@ import Testing
         }
     }
 
-    /// The page and the program print the same command.
+    /// The documentation and the program print the same command.
     @Test func theManualHasTheCommand() throws {
         let page = try String(
             contentsOfFile: "\(Fixtures.packageRoot)/docs/models.md",

@@ -2,10 +2,10 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Hosts of a file that do not work, on networks of their own: a render names each of them, once, with the cause and
-/// what to do.
+/// Hosts of a cluster file that do not work, each on its own network: a render names each of them once, with the cause
+/// and the remedy.
 @Suite(.serialized, .enabled(if: TestNetwork.isPossible)) struct HostTroubleTests {
-    /// Six hosts, the first of which works, and the render on them.
+    /// Six hosts, the first of which works, and a render on them.
     private struct Site {
         let folder: String
         let network: TestNetwork
@@ -53,14 +53,14 @@ import Testing
             )
         }
 
-        /// Lines of the render about a host.
+        /// The render's warnings about a host.
         func warnings(_ host: Int) -> [Substring] {
             render.errorsSoFar.split(separator: "\n").filter {
                 $0.hasPrefix("warning: ") && $0.contains("\(network.hosts[host])")
             }
         }
 
-        /// The worker of a host.
+        /// Process ID of a host's worker.
         func worker(_ host: Int) -> Int32? {
             let all = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
             return all.lazy.compactMap { Int32($0) }.first { id in
@@ -86,13 +86,13 @@ import Testing
                 (2, ["status 64", "mode 644", "chmod 600"]),
                 (3, ["has not joined", "does not use the coordinator's key", "--keys"]),
                 (4, ["is stopped", "kill -CONT \(stopped)"]),
-                (5, ["not been heard for 2 s", "network"]),
+                (5, ["not been heard from for 2 s", "network"]),
             ]
             let allTold = eventually { expected.allSatisfy { !site.warnings($0.host).isEmpty } }
             #expect(allTold, "\(site.render.errorsSoFar)")
             try site.network.wire(5, isIn: true)
             #expect(eventually { site.warnings(5).contains { $0.contains("is back") } })
-            // Long enough for what is told twice to be told twice.
+            // Long enough for a repeated warning to appear.
             usleep(2_500_000)
             for (host, parts) in expected {
                 let lines = site.warnings(host).filter { !$0.contains("is back") }

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Files of prompts, pictures and paths that are made to break the program, run as a person would.
+/// Prompt files, pictures and paths that are made to break the program, run as a person would.
 @Suite struct HostileCommandTests {
     private static let fixtures = "\(Fixtures.packageRoot)/Tests/Fixtures"
 
@@ -40,13 +40,14 @@ import Testing
         }
     }
 
-    /// Too many lines are refused at once, and ten thousand are read in a moment: the parser takes milliseconds a line.
+    /// Too many lines are refused at once, and ten thousand are read quickly: the argument parser takes milliseconds
+    /// per line.
     @Test func longFilesOfPromptsAreReadQuickly() throws {
         try inTemporaryFolder { folder in
             let file = "\(folder)/prompts.txt"
             func check(_ lines: [String], _ parts: String...) throws {
                 try write(lines.joined(separator: "\n"), file)
-                // A fraction of a second, which was half a minute.
+                // Takes a fraction of a second; it used to take half a minute.
                 let start = ContinuousClock.now
                 let refused = try Command(["plan"] + flags(["--prompts", file]))
                 #expect(ContinuousClock.now - start < .seconds(12))
@@ -85,7 +86,7 @@ import Testing
                     "a lake", "a house", "a", "b",
                 ]
             )
-            // The pictures are those of an empty negative prompt, which is not none.
+            // An empty negative prompt is not the same as none.
             let one = ["--negative-prompt", "", "--prompt", "a lake", "--steps", "3"]
             for (i, more) in [["--prompts", file], one, ["--negative-prompt="] + one.dropFirst(2)]
                 .enumerated()
@@ -103,7 +104,7 @@ import Testing
                     "\"negative-prompt\":\"\""
                 ) == true
             )
-            // And it is repeated.
+            // The picture can be repeated.
             let again = [
                 "--from-png", "\(folder)/1.png", "--model-dir", Self.fixtures, "--workers", "1",
                 "--threads-per-worker", "1",
@@ -141,7 +142,7 @@ import Testing
         }
     }
 
-    /// Weights and vectors that overflow are refused by all commands, before a render.
+    /// Weights and vectors that overflow are refused by all commands before a render.
     @Test func whatOverflowsIsRefusedFirst() throws {
         try inTemporaryFolder { folder in
             let path = "\(folder)/huge.safetensors"
@@ -180,7 +181,7 @@ import Testing
         }
     }
 
-    /// The largest weights still give numbers.
+    /// The largest weights do not give NaN or infinity.
     @Test func theLargestWeightsAreRendered() throws {
         try inTemporaryFolder { folder in
             let more = [
@@ -192,7 +193,7 @@ import Testing
         }
     }
 
-    /// Nothing that a render reads is replaced by its result, by whatever name.
+    /// No file that a render reads is replaced by its result, whatever name it goes by.
     @Test func whatIsReadIsNotReplaced() throws {
         try inTemporaryFolder { folder in
             let photo = "\(folder)/photo.png"
@@ -233,7 +234,7 @@ import Testing
                 "--output",
                 "the picture that is repeated"
             )
-            // A name that nobody gave, and those of a series, go on to the next number.
+            // Default names and the names of a series move on to the next number.
             let numbered = [
                 "--prompt", "a", "--init-image", photo, "--output", "\(folder)/photo.png",
                 "--count", "1",
@@ -246,7 +247,7 @@ import Testing
         }
     }
 
-    /// Escape sequences and line ends in the text of a picture reach neither the terminal nor a line of their own.
+    /// Escape sequences and line breaks in a picture's text neither reach the terminal nor start a line of their own.
     @Test func textOfPicturesCannotCommandTheTerminal() throws {
         try inTemporaryFolder { folder in
             let evil = "x\u{1B}[31m\u{9B}2J\r\nerror: fake\u{202E}\u{7}"
@@ -270,7 +271,7 @@ import Testing
                 try picture(key, text, png)
                 for more in [[], ["--count", "2"], ["--prompt", evil, "--json"]] {
                     let plan = try Command(["plan"] + flags(["--from-png", png] + more))
-                    // What a picture of Tessera lacks is an error.
+                    // Something missing is an error for a picture of Tessera, and a warning for others.
                     let start = key == "tessera" ? "tessera: " : "warning: "
                     #expect(plan.errors.contains(start), "\(plan.errors)")
                     for text in [plan.errors, plan.output] {
@@ -314,7 +315,7 @@ import Testing
         }
     }
 
-    /// Models that take a picture beside the latent, and masks, are timed like others.
+    /// Models that take a picture in addition to the latent, and masks, are timed like others.
     @Test(arguments: ["inpaint", "edit", "mask"], ["demofusion", "refine"])
     func guidedModelsAreMeasured(use: String, method: String) throws {
         try inTemporaryFolder { folder in

@@ -5,7 +5,7 @@ import Protocol
 import TestSupport
 import Testing
 
-/// Misbehaving worker processes beside an honest one: the picture is unchanged, and takes bounded time.
+/// Misbehaving worker processes beside an honest one: the picture is unchanged, and the render takes bounded time.
 @Suite(.serialized) struct HostilePeerTests {
     private let model = Fixtures.networks.first?.checkpoint ?? ""
 
@@ -16,11 +16,11 @@ import Testing
         ]
     }
 
-    /// Renders with one honest worker, which joins last, and these others.
+    /// Renders with one honest worker, which joins last, and other workers.
     ///
     /// - Parameters:
-    ///   - others: arguments of each
-    ///   - keys: whose key each has, in turn; the honest one's is "two"
+    ///   - others: arguments of each other worker
+    ///   - keys: name of each worker's key, in order; the honest one's is "two"
     /// - Returns: the picture, what the coordinator wrote and how long it took
     /// - Throws: if a process does not start
     private func render(
@@ -61,14 +61,14 @@ import Testing
 
     @Test func hostilePeersChangeNothing() throws {
         let (whole, _, alone) = try render(beside: [])
-        // Eight that answer nothing.
+        // Eight workers that never answer.
         let mute = try render(beside: Array(repeating: hostile("mute"), count: 8))
         #expect(mute.picture == whole)
         print("beside eight mute workers: \(mute.time), alone: \(alone)")
-        // Until a worker has answered anything, two seconds are spent on retries.
+        // Until the first answer of a worker, two seconds are spent on retries.
         #expect(mute.time <= alone * 2 + .seconds(4))
-        // One that answers units 1, 2, 3 … unasked; one that crashes again and again; three connections of
-        // one host that cannot compute anything.
+        // One that answers units 1, 2, 3 … without being asked; one that crashes again and again; three connections
+        // from one host that cannot compute anything.
         for (manner, count) in [("unasked", 1), ("crashing", 1), ("refusing", 3)] {
             let result = try render(beside: Array(repeating: hostile(manner), count: count))
             #expect(result.picture == whole, "\(manner)")
@@ -96,7 +96,7 @@ import Testing
             let two = try String(contentsOfFile: "\(folder)/two.pub", encoding: .utf8)
             try two.write(toFile: "\(folder)/list", atomically: true, encoding: .utf8)
             #expect(site.coordinator.waitFor("was taken off the list"))
-            // Its connection is closed now, not at the next reconnection; and it learns why.
+            // Its connection is closed now, not at the next reconnection, and the worker learns why.
             #expect(workers[0].waitFor("does not allow this worker's key"))
             #expect(workers[0].process.isRunning && site.coordinator.process.isRunning)
             _ = try site.result()

@@ -2,19 +2,19 @@ import Foundation
 import TestSupport
 import Testing
 
-/// A coordinator that waits for workers, and workers for it, on one host or on several.
+/// A coordinator that waits for workers, and workers for it, on one host or several.
 final class KeyedSite {
     let folder: String
     let coordinator: Command.Running
-    /// Where workers find it.
+    /// Endpoint at which workers reach the coordinator.
     let endpoint: String
 
     /// - Parameters:
-    ///   - folder: of the keys and the picture
-    ///   - flags: of the coordinator
-    ///   - host: the network namespace to listen in, on port 7551 of all of its interfaces; nil is this
-    ///     machine's loopback interface
-    /// - Throws: when it does not start
+    ///   - folder: folder for the keys and the picture
+    ///   - flags: flags of the coordinator
+    ///   - host: network namespace to listen in, on port 7551 of all of its interfaces; nil for this machine's loopback
+    ///     interface
+    /// - Throws: if it does not start
     init(_ folder: String, _ flags: [String], on host: String? = nil) throws {
         self.folder = folder
         let bind = host == nil ? "tcp://127.0.0.1:0" : "tcp://*:7551"
@@ -30,7 +30,7 @@ final class KeyedSite {
 
     var port: UInt16 { UInt16(endpoint.split(separator: ":").last ?? "") ?? 0 }
 
-    /// The picture, when it is done.
+    /// The picture, once it is done.
     func result() throws -> Data { try Self.picture(coordinator, folder) }
 
     static func picture(_ coordinator: Command.Running, _ folder: String) throws -> Data {
@@ -39,7 +39,7 @@ final class KeyedSite {
         return try Data(contentsOf: URL(fileURLWithPath: "\(folder)/out.png"))
     }
 
-    /// Keys of a coordinator and of workers, all of them allowed but the one called stranger.
+    /// Makes keys for a coordinator and workers, all of them allowed except the one called stranger.
     ///
     /// - Returns: the coordinator's flags
     static func makeKeys(_ folder: String) throws -> [String] {
@@ -59,15 +59,15 @@ final class KeyedSite {
     /// Starts a worker.
     ///
     /// - Parameters:
-    ///   - model: its model
-    ///   - key: the name of its key; nil for none
-    ///   - coordinator: the name of the key that it believes to be the coordinator's
-    ///   - host: the network namespace that it runs in
-    ///   - endpoint: where it calls, if not where the coordinator listens
+    ///   - model: model folder
+    ///   - key: name of its key; nil for none
+    ///   - coordinator: name of the key that it takes for the coordinator's
+    ///   - host: network namespace to run in
+    ///   - endpoint: endpoint to connect to, if not the one where the coordinator listens
     ///   - more: further arguments
-    ///   - program: another one than `tessera`
+    ///   - program: program to run instead of `tessera`
     /// - Returns: the worker, which may not have joined yet
-    /// - Throws: when it does not start
+    /// - Throws: if it does not start
     func worker(
         _ model: String,
         key: String?,
@@ -89,7 +89,7 @@ final class KeyedSite {
         )
     }
 
-    /// Ends workers as a service manager does.
+    /// Stops workers as a service manager does.
     static func end(_ workers: [Command.Running]) -> [Command] {
         for worker in workers { kill(worker.process.processIdentifier, SIGTERM) }
         return workers.map { $0.finish() }

@@ -2,11 +2,11 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Machines that look for their coordinator on the network. avahi is played by a program that prints the same lines.
+/// Machines that look for their coordinator on the network. A script that prints the same lines stands in for avahi.
 @Suite(.serialized) struct LANTests {
     private let model = Fixtures.networks.first?.checkpoint ?? ""
 
-    /// A coordinator on this machine, and what a machine that joins it keeps.
+    /// A coordinator on this machine, and the files of a machine that joins it.
     private final class Site {
         let folder: String
         let port: UInt16
@@ -51,7 +51,7 @@ import Testing
                 .map(String.init) ?? ""
         }
 
-        /// The name of the folder in which a machine that has joined keeps its key.
+        /// Name of the folder in which a machine that has joined keeps its key.
         var fingerprint: String {
             let joined = "\(folder)/config/tessera/joined"
             return (try? FileManager.default.contentsOfDirectory(atPath: joined))?.first ?? ""
@@ -64,9 +64,9 @@ import Testing
         }
     }
 
-    /// Writes a program that prints what avahi-browse would for some coordinators.
+    /// Writes a script that prints what avahi-browse would print for these coordinators.
     ///
-    /// - Returns: a PATH that begins with its folder
+    /// - Returns: PATH that begins with the script's folder
     private func announce(_ folder: String, _ places: [(name: String, port: UInt16, key: String)])
         throws -> String
     {
@@ -101,7 +101,7 @@ import Testing
             try site.serve()
             try liar.serve()
             let flags = ["join", "--lan", "--model", model, "--threads", "1"]
-            // What it announces is not known before: the code's key makes the folder.
+            // The fingerprint to announce is not known yet: joining with the code makes a folder of that name.
             let path = try announce("\(folder)/bin", [])
             let first = try site.start(flags + [code], path: path)
             #expect(first.waitFor("announces itself on this network segment (others: 0)"))
@@ -126,7 +126,8 @@ import Testing
             #expect(found.status == 0 && found.output.contains("tcp://127.0.0.1:\(site.port)"))
             #expect(found.output.split(separator: "\n").count == 4, "\(found.output)")
 
-            // It finds its cluster again without the invitation; where nothing is announced, it calls where it was.
+            // It finds its cluster again without the invitation; if nothing is announced, it tries the last known
+            // address.
             for places in [places, []] {
                 _ = try announce("\(folder)/bin", places)
                 let again = try site.start(flags, path: path)

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The language of prompts, textual inversions and LoRA tags on the command line.
+/// The prompt language, textual inversions and LoRA tags on the command line.
 @Suite struct LanguageCommandTests {
     private static let fixtures = SingleFileLayout.ownFixtures
     private let model = "\(fixtures)/sd15-tiny"
@@ -16,7 +16,7 @@ import Testing
         ] + more
     }
 
-    /// The picture's bytes without its text, and what was said.
+    /// Renders, and returns the pixels, the messages and the picture's text.
     private func render(
         _ prompt: String,
         _ more: [String] = [],
@@ -44,16 +44,16 @@ import Testing
             let middle = try turning("1")
             #expect(middle != from && middle != to)
             #expect(try turning("0.4") == middle)
-            // The same from another number of workers, and where they render phase 1, too.
+            // The same with another number of workers, and when they render phase 1.
             let workers = ["--global-pass", "workers"]
             #expect(try turning("1", workers + ["--workers", "2"]) == turning("1", workers))
-            // Read as it is, the prompt is another one, and a line says so.
+            // Taken literally, the prompt is a different one, and a message says so.
             let plain = try render("[a lake:an old stone bridge:1]", in: folder)
             #expect(plain.picture != middle)
-            #expect(plain.errors.contains("--prompt-syntax a1111 gives that a meaning"))
+            #expect(plain.errors.contains("--prompt-syntax a1111 gives it a meaning"))
             let weighted = try render("a (lake:1.4)", a1111, in: folder)
             #expect(weighted.text["tessera"]?.contains("\"prompt-syntax\":\"a1111\"") == true)
-            #expect(!weighted.errors.contains("gives that a meaning"))
+            #expect(!weighted.errors.contains("gives it a meaning"))
             let skipped = try render("a lake", ["--clip-skip", "2"], in: folder)
             #expect(skipped.picture != from)
             #expect(skipped.text["parameters"]?.contains("Clip skip: 2") == true)
@@ -93,7 +93,7 @@ import Testing
         }
     }
 
-    /// Workers of a coordinator are told of the LoRAs that its prompt names, with the weights of parts.
+    /// A coordinator's workers are told which LoRAs its prompt names, with the weights of parts.
     @Test func workersAreToldOfTags() throws {
         try inTemporaryFolder { folder in
             let path = "\(folder)/one.safetensors"
@@ -114,7 +114,7 @@ import Testing
             let worker = ["worker", "--model", model, "--connect", socket, "--threads", "1"]
             let refused = try Command(worker)
             #expect(refused.status == 64, "\(refused.errors)")
-            // One path, and what differs.
+            // The error says what differs, and gives one path.
             #expect(refused.errors.contains("with other weights or LoRAs"), "\(refused.errors)")
             #expect(refused.errors.contains("start it with \(needed)"), "\(refused.errors)")
             let right = try Command.Running(worker + ["--lora", "\(path):0.5:unet=0.75"])

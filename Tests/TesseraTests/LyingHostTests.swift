@@ -2,7 +2,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Hosts of their own that answer wrongly, and the picture of the others. Needs root, for network namespaces.
+/// Hosts that answer wrongly, each on its own network, and the picture despite them. Needs root, for network
+/// namespaces.
 @Suite(.serialized, .enabled(if: TestNetwork.isPossible)) struct LyingHostTests {
     private static let model = Fixtures.networks.first?.checkpoint ?? ""
 
@@ -11,7 +12,7 @@ import Testing
         "5", "--global-pass", "workers",
     ]
 
-    /// What one host renders that does not lie.
+    /// The picture of one host that does not lie.
     private static let whole = Result {
         try inTemporaryFolder { folder in
             let arguments = ["render", "--output", "\(folder)/out.png"] + picture
@@ -19,11 +20,12 @@ import Testing
         }
     }
 
-    /// Renders on hosts until all that lie are blamed: a busy machine may give one of them nothing to do, and the only wrong
-    /// answer of another may come too late to be taken. The picture is always right, and nobody else is ever blamed.
+    /// Renders on hosts until every liar is blamed: on a busy machine, one liar may get nothing to do, and another's
+    /// only wrong answer may come too late to be accepted. The picture is always right, and no other host is ever
+    /// blamed.
     ///
-    /// - Parameter manners: of each host, when it adds 0.01 to an answer; nil for never
-    /// - Throws: when a program does not start
+    /// - Parameter manners: when each host adds 0.01 to an answer; nil for never
+    /// - Throws: if a program does not start
     private func check(_ manners: [String?]) throws {
         let liars = Set(manners.indices.filter { manners[$0] != nil })
         let isFound = try (1...5).contains { _ in
@@ -34,14 +36,14 @@ import Testing
         #expect(isFound)
     }
 
-    /// Renders once, compares the picture, and returns the hosts that are blamed.
+    /// Renders once, checks the picture, and returns the hosts that are blamed.
     private func render(_ manners: [String?]) throws -> Set<Int> {
         let whole = try Self.whole.get()
         return try inTemporaryFolder { folder in
             let network = try TestNetwork(hosts: manners.count)
             let flags = try Self.picture + KeyedSite.makeKeys(folder)
             let site = try KeyedSite(folder, flags + ["--verify", "all"], on: network.centre)
-            // Liars first: the others could finish the picture without them.
+            // Liars join first, since the others could finish the picture without them.
             let workers = try manners.enumerated().reversed().map { number, manner in
                 let worker = try site.worker(
                     Self.model,

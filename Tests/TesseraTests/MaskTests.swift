@@ -5,7 +5,7 @@ import Testing
 
 /// Renders that change a masked part of a picture, through a coordinator and two worker processes.
 @Suite struct MaskTests {
-    /// Runs of Diffusers' inpainting pipelines, by Training/reference/make_inpaint_fixtures.py.
+    /// Runs of Diffusers' inpainting pipelines, recorded by Training/reference/make_inpaint_fixtures.py.
     struct Oracle: Decodable {
         struct Run: Decodable, Sendable, CustomStringConvertible {
             let name: String, model: String, scheduler: String
@@ -56,8 +56,8 @@ import Testing
 
     @Test func thereAreRuns() { #expect(Oracle.all?.runs.count == 10) }
 
-    /// Under both methods, several phases and windows: what the mask leaves out is the picture's own, pixel by pixel,
-    /// and what it shows is not; the same bytes with one worker and with three.
+    /// With both methods, several phases and windows: pixels outside the mask are exactly the init image's, those
+    /// inside are not; the same bytes with one worker and with three.
     @Test(arguments: ["demofusion", "refine"]) func keepsWhatIsNotMasked(method: String) throws {
         try inTemporaryFolder { folder in
             var pictures: [[UInt8]] = []
@@ -72,8 +72,8 @@ import Testing
                 pictures.append(try PNGImage(file: "\(folder)/\(workers).png").pixels)
             }
             #expect(pictures[0] == pictures[1])
-            // The picture at that size, without a render in between: strength 0 passes through the VAE, so the scaled
-            // picture itself is read.
+            // The reference is the scaled picture itself, not a render of it: even at strength 0 a render passes
+            // through the VAE.
             let whole = try ScaledPicture(
                 PictureFile(photo),
                 frame: PictureFrame(rows: 0..<128, columns: 0..<128),
@@ -102,7 +102,7 @@ import Testing
         }
     }
 
-    /// An interrupted render goes on with the same bytes.
+    /// An interrupted render resumes with the same bytes.
     @Test(arguments: ["demofusion", "refine"]) func isResumed(method: String) throws {
         try inTemporaryFolder { folder in
             let arguments = [
@@ -114,7 +114,7 @@ import Testing
         }
     }
 
-    /// A picture that grows: its own part stays, and what is new is painted.
+    /// A picture is extended: its own pixels stay, and the new area is painted.
     @Test func extendsAPicture() throws {
         try inTemporaryFolder { folder in
             let command = try Command([

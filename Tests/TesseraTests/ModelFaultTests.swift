@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Faulty files that a render would otherwise only read after hours are reported before its first step.
+/// Faulty files that a render would otherwise read only hours later are reported before its first step.
 @Suite(.serialized) struct ModelFaultTests {
     let model = "\(SingleFileLayout.ownFixtures)/sd15-tiny"
 
@@ -30,7 +30,7 @@ import Testing
         }
     }
 
-    /// One line, status 64, the file named.
+    /// Expects one error line with these parts, and status 64.
     private func expectRefusal(_ arguments: [String], _ parts: [String]) throws {
         let command = try Command(arguments)
         #expect(command.status == 64, "\(arguments): \(command.errors)")
@@ -38,7 +38,7 @@ import Testing
         for part in parts { #expect(command.errors.contains(part), "\(part) in \(command.errors)") }
     }
 
-    /// `inspect` prints its report and refuses what a render would refuse.
+    /// Expects `inspect` to print its report and to refuse what a render would refuse.
     private func expectReport(_ model: String, _ parts: [String]) throws {
         let command = try Command(["inspect", model])
         #expect(command.status == 64, "\(command.errors)")
@@ -61,7 +61,7 @@ import Testing
         }
     }
 
-    /// What a render does not read, its workers do: it must fit where it is there.
+    /// Workers read weights that the render itself does not, so a part that is present must be valid.
     @Test func aWeightOfTheEncoderIsMissing() throws {
         let name = "encoder.conv_norm_out.weight"
         try changed("vae") {
@@ -75,7 +75,7 @@ import Testing
         }
     }
 
-    /// Training schedules whose numbers are all in range and whose steps are still NaN.
+    /// Training schedules whose values are all in range but whose steps are NaN.
     @Test(arguments: [
         (1e-9, true, 1000, "ddim"), (0.999, true, 1000, "ddim"), (1e-9, true, 1000, "dpmpp_2m"),
         (1e-9, true, 1000, "euler"), (0.999, false, 100_000, "euler"),
@@ -107,7 +107,7 @@ import Testing
         }
     }
 
-    /// For any prompt: the text encoder has no embedding for such a token.
+    /// Refused for any prompt, since the text encoder has no embedding for such a token.
     @Test func aTokenizerIsLargerThanItsTextEncoder() throws {
         try inTemporaryFolder { folder in
             let copy = "\(folder)/model"
@@ -122,8 +122,7 @@ import Testing
         }
     }
 
-    /// What no render can use, `inspect` refuses by itself: a LoRA of another architecture, and a model that
-    /// predicts the picture.
+    /// `inspect` refuses what no render can use: a LoRA of another architecture, and a model that predicts the picture.
     @Test func inspectRefusesWhatNoRenderCanUse() throws {
         try inTemporaryFolder { folder in
             let lora = "\(folder)/flux.safetensors"
@@ -184,7 +183,7 @@ import Testing
         }
     }
 
-    /// A pipe or a device in the picture's place would be replaced by it.
+    /// The picture would replace a pipe or a device at its path.
     @Test(arguments: ["--output", "--dump"]) func resultsReplaceOnlyRegularFiles(
         flag: String
     ) throws {
@@ -208,7 +207,7 @@ import Testing
         }
     }
 
-    /// `plan` refuses what `render` would, and makes nothing.
+    /// `plan` refuses what `render` would, and creates nothing.
     @Test func plansCheckWhereResultsGo() throws {
         try inTemporaryFolder { folder in
             func plan(_ more: String...) -> [String] {
@@ -258,12 +257,12 @@ import Testing
         }
     }
 
-    /// A guess is reported in one line, and so are the settings implied by a name; flags take precedence.
+    /// A guess is reported in one line, and so are settings implied by the model's name; flags take precedence.
     @Test func automaticChoicesAreReported() throws {
         try inTemporaryFolder { folder in
             let path = "\(folder)/sd15_lightning_4step.safetensors"
             try SingleFileLayout("sd15", size: "fixture").write(to: path)
-            // Heads and vocabulary cannot be derived from a tiny model; the scheduler must be.
+            // Attention heads and vocabulary cannot be derived from a tiny model; the scheduler has to be.
             let config = "\(folder)/config"
             try FileManager.default.copyItem(atPath: model, toPath: config)
             try FileManager.default.removeItem(atPath: "\(config)/scheduler")
@@ -274,7 +273,7 @@ import Testing
                 return command
             }
             let preset = try plan([])
-            #expect(preset.errors.contains("is taken to predict epsilon"), "\(preset.errors)")
+            #expect(preset.errors.contains("is assumed to predict epsilon"), "\(preset.errors)")
             #expect(preset.errors.contains("--prediction"), "\(preset.errors)")
             #expect(
                 preset.errors.contains("4 steps, guidance 1.0, euler, trailing timesteps"),
@@ -289,7 +288,7 @@ import Testing
             let plain = try plan(["--no-model-preset", "--prediction", "epsilon"])
             #expect(plain.errors.isEmpty, "\(plain.errors)")
             #expect(try plain.row("steps per phase") == ["50"])
-            // The model's own file comes before its name.
+            // The model's own file takes precedence over its name.
             let own = "\(folder)/sd15_lightning_4step.tessera.json"
             try "{\"steps\": 5}".write(toFile: own, atomically: true, encoding: .utf8)
             let suggested = try plan([])
@@ -310,7 +309,7 @@ import Testing
         }
     }
 
-    /// A first phase much narrower than what the model knows often lacks the subject.
+    /// A first phase much narrower than the model's native size often lacks the subject.
     @Test(arguments: [("768x96", true), ("128x64", false), ("128x128", false)])
     func narrowFirstPhasesAreTold(size: String, isNarrow: Bool) throws {
         try inTemporaryFolder { folder in

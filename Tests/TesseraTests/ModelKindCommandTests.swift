@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Models of other kinds through a coordinator and two workers, against Diffusers' own pipelines.
+/// Other kinds of models through a coordinator and two workers, against Diffusers' own pipelines.
 @Suite struct ModelKindCommandTests {
     /// Renders with recorded noise on two workers, phase 1 included.
     private func render(
@@ -46,7 +46,7 @@ import Testing
     func asTheStockPipeline(_ kind: KindFixture) throws {
         try inTemporaryFolder { folder in
             let model = try kind.assemble(in: folder)
-            // A sampler without noise of its own.
+            // A sampler that adds no noise of its own.
             let more = kind.name == "lcm" ? ["--scheduler", "ddim"] : []
             let found = try render(kind, model, more, in: folder)
             try expectLatent(found, "final.0", "\(kind).stock.latent")
@@ -87,7 +87,7 @@ import Testing
         }
     }
 
-    /// The base model's first steps and the refiner's last ones: as Diffusers' two pipelines, and through DemoFusion.
+    /// First steps by the base model, last steps by the refiner: like Diffusers' two pipelines, and through DemoFusion.
     @Test func theRefinerEndsWhatTheBaseBegan() throws {
         let kind = try KindFixture.named("refiner")
         let start = try #require(kind.start)
@@ -120,7 +120,7 @@ import Testing
         }
     }
 
-    /// Both methods, the same bytes from one worker and from two.
+    /// With both methods, the same bytes from one worker and from two.
     @Test(arguments: ["refiner", "playground", "lcm", "ssd"], ["demofusion", "refine"])
     func largePicturesAreTheSameFromAnyWorkers(name: String, method: String) throws {
         let kind = try KindFixture.named(name)
@@ -150,7 +150,7 @@ import Testing
         }
     }
 
-    /// What render refuses, plan and inspect refuse, with one line.
+    /// `plan` and `inspect` refuse what `render` refuses, with one line.
     @Test func refusalsComeBeforeRendering() throws {
         let kind = try KindFixture.named("refiner")
         try inTemporaryFolder { folder in

@@ -5,8 +5,8 @@ import Protocol
 import TestSupport
 import Testing
 
-/// A coordinator and workers on separate hosts, with keys, through faults: the picture is the
-/// same to the byte. Needs root, for network namespaces.
+/// A coordinator and workers on separate hosts, with keys and through faults: the picture stays the same to the byte.
+/// Needs root, for network namespaces.
 @Suite(.serialized, .enabled(if: TestNetwork.isPossible)) struct NetworkTests {
     private let model = Fixtures.networks.first?.checkpoint ?? ""
 
@@ -15,7 +15,7 @@ import Testing
         "264x200", "--steps", "20", "--seed", "5",
     ]
 
-    /// What one undisturbed host renders.
+    /// The picture of one undisturbed host.
     private static let whole = Result {
         try inTemporaryFolder { folder in
             let arguments = ["render", "--output", "\(folder)/out.png"] + picture
@@ -38,8 +38,8 @@ import Testing
             #expect(site.coordinator.waitFor("phase 2"))
             #expect(worker.waitFor("joined"))
             try network.wire(0, isIn: false)
-            // Long enough for each side to give the other up.
-            #expect(worker.waitFor("fell silent"))
+            // Long enough for each side to give up on the other.
+            #expect(worker.waitFor("stopped responding"))
             try network.wire(0, isIn: true)
             #expect(try site.result() == whole)
             _ = KeyedSite.end([worker])
@@ -153,7 +153,7 @@ import Testing
                     key: key,
                     on: network.hosts[number],
                     at: network.endpoint(from: number),
-                    // One without a key has to insist on calling beyond its own machine.
+                    // A worker without a key needs this flag to connect beyond its own machine.
                     key == nil ? ["--insecure"] : []
                 )
             }
@@ -179,7 +179,7 @@ import Testing
         }
     }
 
-    /// 20 ms there and back, and every connection broken every two seconds.
+    /// 20 ms round trip, and every connection is broken every two seconds.
     @Test func aSlowAndBrokenLinkChangesNothing() throws {
         let whole = try Self.whole.get()
         try inTemporaryFolder { folder in

@@ -10,7 +10,7 @@ import Testing
         "5", "--global-pass", "workers",
     ]
 
-    /// It says so in one line as soon as it knows, and what to do; another host then renders the picture.
+    /// The coordinator says so in one line as soon as it knows, with the remedy; another host then renders the picture.
     @Test func itSaysWhyItWaits() throws {
         try inTemporaryFolder { folder in
             let alone = ["render", "--output", "\(folder)/out.png"] + Self.picture

@@ -16,7 +16,7 @@ import Testing
         return values
     }
 
-    /// The same picture, as close as the format keeps it, with the same text.
+    /// The same picture, as close as the format allows, with the same text.
     @Test(arguments: ["jpg", "webp", "tif"]) func writesEveryFormat(name: String) throws {
         try inTemporaryFolder { folder in
             let (exact, other) = ("\(folder)/a.png", "\(folder)/a.\(name)")
@@ -28,7 +28,7 @@ import Testing
             let (a, b) = (try values(exact), try values(other))
             #expect(a.count == b.count)
             let error = zip(a, b).reduce(0) { $0 + abs($1.0 - $1.1) } / Float(a.count)
-            // As much as Pillow changes this noise at quality 90: WebP halves the resolution of colours.
+            // As much as Pillow changes this noise at quality 90: WebP halves the chroma resolution.
             let limits: [String: Float] = ["tif": 1e-4, "jpg": 0.025, "webp": 0.066]
             #expect(error < limits[name] ?? 0, "\(error)")
             let (wanted, found) = (
@@ -40,8 +40,8 @@ import Testing
         }
     }
 
-    /// A picture in any format is repeated from its file alone: the same bytes in the same format, whatever its quality, and
-    /// the same as a PNG. The settings are such that no line of settings would tell them all.
+    /// A picture in any format is repeated from its file alone: the same bytes in the same format, whatever its
+    /// quality, and the same as a PNG. The line of settings alone could not hold all of these settings.
     @Test(arguments: ["png", "jpg", "webp", "tif"]) func everyFormatIsRepeated(name: String) throws
     {
         try inTemporaryFolder { folder in
@@ -77,7 +77,7 @@ import Testing
         }
     }
 
-    /// A picture of 16 bits is repeated in a format that has 8.
+    /// A 16-bit picture can be repeated in an 8-bit format.
     @Test func bitsAreThoseOfTheFormat() throws {
         try inTemporaryFolder { folder in
             let first = try Command(
@@ -101,7 +101,7 @@ import Testing
         }
     }
 
-    /// What would be lost is refused before it is rendered.
+    /// Text that would be lost is refused before rendering.
     @Test func longTextsAreRefused() throws {
         let words = String(repeating: "lake ", count: 5000)
         for name in ["a.jpg", "a.webp"] {
@@ -139,7 +139,7 @@ import Testing
             (["--output", "a.webp", "--size", "16384x64"], "at most 16383 pixels a side"),
             (["--output", "a.jpg", "--size", "65504x64"], "at most 65500 pixels a side"),
             (["--output", "a.jpg", "--bit-depth", "16"], "8 bits per channel"),
-            (["--output", "a.png", "--quality", "80"], "loses nothing"),
+            (["--output", "a.png", "--quality", "80"], "is lossless"),
             (["--output", "a.jpg", "--format", "webp"], "extension is not that of --format webp"),
             (["--output", "a.gif"], "Use .png, .tif, .jpg or .webp"),
             (["--output", "a.jpg", "--quality", "0"], "--quality must be from 1 to 100"),

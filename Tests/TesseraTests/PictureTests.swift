@@ -14,7 +14,7 @@ import Testing
         ] + more
     }
 
-    /// A photo of 200×136 pixels.
+    /// Writes a photo of 200×136 pixels.
     private func writePhoto(_ folder: String, shift: Int = 0) throws {
         let writer = try PNGWriter(file: "\(folder)/photo.png", width: 200, height: 136)
         try writer.write(
@@ -37,7 +37,7 @@ import Testing
         }
     }
 
-    /// Whole and in tiles; the last one is of tiles alone.
+    /// Encoded and decoded whole and in tiles; the last case consists of tiles alone.
     @Test(arguments: [
         ["--size", "264x200", "--fidelity", "0.5"],
         ["--size", "264x200", "--strength", "0.5", "--fidelity", "0", "--scheduler", "euler_a"],
@@ -49,7 +49,7 @@ import Testing
         #expect(try render(more + ["--workers", "3", "--threads-per-worker", "1"]) == one)
     }
 
-    /// A picture of 256×192 that a camera stored on its side gives what the upright one gives.
+    /// A 256×192 picture that a camera stored sideways gives the same result as the upright one.
     @Test func cameraPicturesAreTurnedUpright() throws {
         try inTemporaryFolder { folder in
             let (width, height) = (256, 192)
@@ -63,7 +63,7 @@ import Testing
                 try writer.write(
                     rows: (0..<width * height * 3).map { i in
                         let (row, column, c) = (i / 3 / columns, i / 3 % columns, i % 3)
-                        // Orientation 6 is turned clockwise to be seen.
+                        // Orientation 6 is rotated clockwise for display.
                         return turned ? level(width - 1 - row, column, c) : level(column, row, c)
                     }
                 )
@@ -86,7 +86,7 @@ import Testing
                 return try PNGImage(file: "\(folder)/out.png")
             }
             #expect(results[0].width == width && results[0].height == height)
-            // Not in the expectation, which would describe every pixel of both.
+            // Compared outside the expectation, which would print every pixel of both.
             let areSame = results[0].pixels == results[1].pixels
             #expect(areSame)
         }
@@ -102,7 +102,7 @@ import Testing
         #expect(try render(["--size", "264x200", "--seed", "6"]) != usual)
     }
 
-    /// The size defaults to the init image's own, and the text names that picture.
+    /// The size defaults to the init image's own, and the text names that image.
     @Test func thePictureRecordsItsInitialPicture() throws {
         try inTemporaryFolder { folder in
             try writePhoto(folder)
@@ -167,8 +167,8 @@ import Testing
         }
     }
 
-    /// Killed in a phase that is held to the picture, and resumed: the same bytes. With another picture
-    /// in its place it is rejected.
+    /// Killed in a phase that is constrained by the init image, and resumed: the same bytes. With another image in its
+    /// place, it is rejected.
     @Test func aKilledRenderIsResumedToTheSameBytes() throws {
         let more = ["--size", "264x200", "--fidelity", "0.5", "--steps", "12"]
         let whole = try render(more)
@@ -197,7 +197,8 @@ import Testing
         }
     }
 
-    /// Recorded noise diffuses the picture, too: another one gives another result, the same one the same.
+    /// Recorded noise is added to the init image, too: different noise gives a different result, the same noise the
+    /// same one.
     @Test func recordedNoiseIsUsed() throws {
         try inTemporaryFolder { folder in
             try writePhoto(folder)
@@ -233,7 +234,7 @@ import Testing
         try inTemporaryFolder { folder in
             try writePhoto(folder)
             try Data("not a picture".utf8).write(to: URL(fileURLWithPath: "\(folder)/text.png"))
-            // Damaged near its end: reported before any worker starts.
+            // Damaged near the end of the file: reported before any worker starts.
             try Data(contentsOf: URL(fileURLWithPath: "\(folder)/photo.png")).dropLast(400)
                 .write(to: URL(fileURLWithPath: "\(folder)/short.png"))
             let command = try Command(

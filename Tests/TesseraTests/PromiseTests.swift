@@ -18,12 +18,12 @@ import Testing
         try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
     }
 
-    /// Sockets live in a private directory; whatever ends a render removes it. What is left of an interrupted
-    /// one is where it stood, in the user's state directory, and the line that says how to go on.
+    /// Sockets live in a private directory, which is removed however a render ends. An interrupted render leaves only
+    /// its checkpoint, in the user's state directory, and a line that says how to continue.
     @Test(arguments: [nil, SIGINT, SIGTERM, SIGHUP]) func leavesNothingBehind(signal: Int32?) throws
     {
         try inTemporaryFolder { folder in
-            // Short enough for the path of a socket.
+            // Short enough for a socket path.
             let (runtime, out) = ("/tmp/tess-\(getpid())", "\(folder)/out")
             defer { try? FileManager.default.removeItem(atPath: runtime) }
             let state = "\(folder)/state"
@@ -50,7 +50,7 @@ import Testing
             #expect(command.status == (signal == nil ? 0 : 130), "\(command.errors)")
             #expect(try files(in: runtime).isEmpty)
             #expect(try files(in: out) == (signal == nil ? ["out.png"] : []))
-            // None when not even one step was done.
+            // No job if not even one step was done.
             let kept = "\(state)/tessera/jobs"
             let jobs = FileManager.default.fileExists(atPath: kept) ? try files(in: kept) : []
             #expect(jobs.isEmpty || signal != nil)
@@ -112,7 +112,7 @@ import Testing
         try JSON(text.utf8, place: "here")
     }
 
-    /// `--save-phases` writes every phase at the size that the plan tells.
+    /// `--save-phases` writes every phase at the size given in the plan.
     @Test func everyPhaseIsSavedAtItsSize() throws {
         try inTemporaryFolder { folder in
             let more = ["--ladder", "1,1.5,2", "--save-phases", "\(folder)/phases"]
@@ -133,7 +133,7 @@ import Testing
         }
     }
 
-    /// At guidance 1 the negative prompt has no weight, and its evaluations are not made.
+    /// At guidance 1 the negative prompt has no weight, so it is not evaluated.
     @Test func withoutGuidanceHalfTheCallsAreSaved() throws {
         func calls(_ guidance: String) throws -> Int? {
             var plan = flags("/tmp", ["--guidance", guidance])

@@ -17,7 +17,7 @@ import Testing
 
     /// A picture and the messages printed with it.
     private struct Result {
-        /// A hash of the pixels: an expectation that fails would describe every one of them.
+        /// A hash of the pixels, since a failing expectation would print every one of them.
         let pixels: Int
         let text: [String: String]
         let errors: String
@@ -36,7 +36,7 @@ import Testing
         }
     }
 
-    /// A hundred words, and the same with five more: other pictures, by workers too.
+    /// A hundred words, and the same with five more: different pictures, also with phase 1 on workers.
     @Test func wordsBeyondTheFirstChunkMatter() throws {
         let words = Array(repeating: "a lake under tall pines", count: 20).joined(separator: " ")
         let one = try render(words)
@@ -76,7 +76,7 @@ import Testing
         )
     }
 
-    /// `--tokenizer` for a folder: with its own it is the same picture, also where the folder has none.
+    /// `--tokenizer` with a model folder: its own tokenizer gives the same picture, even if the folder has none.
     @Test func foldersTakeATokenizer() throws {
         try inTemporaryFolder { folder in
             let bare = "\(folder)/my model, Steps: 5"

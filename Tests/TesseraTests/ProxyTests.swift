@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Workers that reach their coordinator through a SOCKS proxy or a tunnel of ssh, and in no other way.
+/// Workers that reach their coordinator only through a SOCKS proxy or an SSH tunnel.
 @Suite(.serialized) struct ProxyTests {
     private let model = Fixtures.networks.first?.checkpoint ?? ""
     private let picture = [
@@ -26,7 +26,7 @@ import Testing
             let site = try KeyedSite(folder, picture + KeyedSite.makeKeys(folder))
             let (port, log) = (try freePort(), "\(folder)/socks.log")
             let proxy = ["--socks-proxy", "127.0.0.1:\(port)"]
-            // Without the proxy it does not reach the coordinator, though it could do so directly.
+            // Without the proxy it does not reach the coordinator, although a direct connection would work.
             let worker = try site.worker(model, key: "one", proxy)
             #expect(worker.waitFor("calling"))
             #expect(worker.waitFor("the SOCKS proxy 127.0.0.1:\(port): Connection refused"))
@@ -54,7 +54,7 @@ import Testing
         }
     }
 
-    /// What the proxy was asked for.
+    /// Number of connections that the proxy was asked for.
     private func connections(_ log: String) -> Int {
         text(log).components(separatedBy: "connect 127.0.0.1:").count - 1
     }
@@ -94,7 +94,7 @@ import Testing
             _ = KeyedSite.end([first])
             let before = connections(log)
             #expect(before > 1, "\(text(log))")
-            // It is not told again how the coordinator is reached.
+            // It is not told again how to reach the coordinator.
             let second = try start(["join"] + flags)
             #expect(second.waitFor("joined endpoint"), "\(second.errorsSoFar)")
             _ = KeyedSite.end([second])
@@ -109,7 +109,7 @@ import Testing
         }
     }
 
-    /// `-L` and `-D` are called on the worker's side, `-R` on the coordinator's.
+    /// ssh runs on the worker's side for `-L` and `-D`, and on the coordinator's for `-R`.
     @Test(
         .enabled(if: SSHTests.missing.isEmpty, "openssh-server is not installed"),
         arguments: ["-L", "-R", "-D"]

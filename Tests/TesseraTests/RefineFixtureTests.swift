@@ -5,9 +5,9 @@ import Testing
 
 /// Whole refinements through a coordinator and two worker processes, against the oracle.
 @Suite struct RefineFixtureTests {
-    /// Those of one stage whose phase 1 was recorded with them. Further stages begin with the recorded one before,
-    /// in `RefineRunTests`, which holds every value of every stage to the oracle: each passes through a VAE of random weights,
-    /// which amplifies the rounding errors of the phase before.
+    /// Runs of one stage whose phase 1 was recorded with them. Later stages are tested in `RefineRunTests`, each from
+    /// the recorded result of the one before and with every value against the oracle: each passes through a VAE with
+    /// random weights, which amplifies the rounding errors of the phase before.
     static let runs = Fixtures.refinements.flatMap { fixture in
         fixture.runs.filter { run in
             run.scales.count == 2
@@ -54,7 +54,7 @@ import Testing
                     expectClose(found, wanted, within: Tolerance.parity, "\(fixture) \(run)")
                     continue
                 }
-                // How far single values are off depends on the processor.
+                // The error of single values depends on the processor.
                 let error = rootMeanSquareError(found, wanted)
                 #expect(error <= Tolerance.parity, "\(fixture) \(run) \(name): \(error)")
             }

@@ -19,7 +19,7 @@ import Testing
         try Data(contentsOf: URL(fileURLWithPath: "\(folder)/out.png"))
     }
 
-    /// A photo of 200×136 pixels.
+    /// Writes a photo of 200×136 pixels.
     private func writePhoto(_ folder: String) throws {
         let writer = try PNGWriter(file: "\(folder)/photo.png", width: 200, height: 136)
         try writer.write(
@@ -45,7 +45,7 @@ import Testing
         }
     }
 
-    /// A picture's text has what its preset decided, and another preset renders it again.
+    /// A picture's text records what its preset decided, and the picture can be repeated with another preset.
     @Test func aPresetIsRepeatedAndReplaced() throws {
         try inTemporaryFolder { folder in
             func command(_ words: [String]) throws -> Command {
@@ -78,7 +78,7 @@ import Testing
         }
     }
 
-    /// Non-square, sizes that are no multiple of the native one, stages that are not whole.
+    /// Non-square sizes, sizes that are not multiples of the native one, and stages that are not whole.
     @Test(arguments: [
         [], ["--size", "1000x640", "--refine-noise", "0", "--stride", "13"],
         ["--size", "264x200", "--scheduler", "euler_a", "--refine-guidance", "3"],
@@ -104,7 +104,7 @@ import Testing
         #expect(Set(pictures).count == changes.count)
     }
 
-    /// What the plan says is what the render reports, to the byte.
+    /// The plan's figures match the render's report, to the byte.
     @Test(arguments: [
         [], ["--size", "1000x640", "--stride", "13"], ["--refine-guidance", "2", "--wire", "f16"],
         ["--guidance", "1", "--refine-steps", "1", "--stride", "5"],
@@ -143,7 +143,7 @@ import Testing
         }
     }
 
-    /// Starts a render and waits until it says `text` and has saved where it stands.
+    /// Starts a render and waits until it prints `text` and has saved a checkpoint.
     private func begin(
         _ folder: String,
         until text: String,

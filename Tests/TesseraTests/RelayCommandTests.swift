@@ -2,8 +2,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// `tessera relay` between a coordinator on one host and a machine on another, which do not reach each other. Needs root, for
-/// network namespaces.
+/// `tessera relay` between a coordinator on one host and a machine on another that cannot reach each other. Needs root,
+/// for network namespaces.
 @Suite(.serialized, .enabled(if: TestNetwork.isPossible)) struct RelayCommandTests {
     private static let model = Fixtures.networks.first?.checkpoint ?? ""
 
@@ -28,7 +28,7 @@ import Testing
                 .write(toFile: site, atomically: true, encoding: .utf8)
         }
 
-        /// A cluster file.
+        /// Contents of a cluster file with this coordinator.
         static func site(_ coordinator: String) -> String {
             "coordinator: {\(coordinator)}\n"
         }
@@ -62,11 +62,11 @@ import Testing
             return command.output.split(whereSeparator: \.isWhitespace).last.map(String.init) ?? ""
         }
 
-        /// A coordinator, a relay that has joined it, and a machine that has joined the relay.
+        /// Starts a coordinator, a relay that joins it, and a machine that joins the relay.
         func join() throws -> (
             service: Command.Running, relay: Command.Running, machine: Command.Running
         ) {
-            // A service without a job listens, and lets the relay join.
+            // An idle service listens, and lets the relay join.
             let service = try start(
                 ["serve", "--cluster", file, "--listen", "127.0.0.1:0"]
                     + ["--data", "\(folder)/service"],
@@ -120,7 +120,7 @@ import Testing
             let members = try hosts.cluster(["members"]).output
             #expect(members.contains("relay") && !members.contains("box"), "\(members)")
             #expect(try hosts.site(["members"]).output.contains("box"))
-            // With the site's file, the same host tells of the relay and of who is there.
+            // With the site's file, the same host reports the relay and who is connected.
             let isThere = eventually {
                 let status = (try? hosts.site(["status"]).output) ?? ""
                 return status.contains("tessera relay for 10.77.0.2:7551 (process ")
@@ -136,7 +136,7 @@ import Testing
             ).finish()
             #expect(second.status == 69 && second.errors.contains("tessera relay for 10.77.0.2"))
 
-            // A relay that ends in the middle of a render takes its site along, which is said, and comes back.
+            // A relay that ends in the middle of a render takes its site with it, which is reported, and comes back.
             let long = try hosts.startRender(["--min-workers", "2"], steps: 60)
             #expect(long.waitFor("phase 2"), "\(long.errorsSoFar)")
             kill(relay.process.processIdentifier, SIGINT)
@@ -151,7 +151,7 @@ import Testing
             #expect(long.waitFor("worker relay/box is back"), "\(long.errorsSoFar)")
             #expect(long.finish().status == 0)
 
-            // Taken off the site's list, it is not admitted again.
+            // Once removed from the site's list, it is not admitted again.
             #expect(try hosts.site(["remove", "box"]).status == 0)
             #expect(machine.waitFor("was removed from the cluster"), "\(machine.errorsSoFar)")
             let (alone, without) = try hosts.render([])
@@ -193,7 +193,7 @@ import Testing
         }
     }
 
-    /// What is wrong is said before the invitation is used.
+    /// Mistakes are reported before the invitation is used.
     @Test(arguments: [
         ("connect: \"tcp://10.0.0.1:7552\"", "coordinator: endpoint: it is missing"),
         ("endpoint: \"tcp://127.0.0.1:7552\"", "has not joined"),

@@ -6,7 +6,7 @@ import Tessera
 import TestSupport
 import Testing
 
-/// How far a render is, and how long the rest takes.
+/// Progress of a render, and the time left.
 @Suite struct RenderMeterTests {
     private func plan(
         side: Int,
@@ -62,7 +62,7 @@ import Testing
         #expect(parts.last == "\(seconds) left, then decoding")
     }
 
-    /// All passes over tiles are one stage, with the time left; where layers are unknown, all take the same time.
+    /// All passes over tiles are one stage, with the time left; where layers are unknown, all passes count the same.
     @Test func decodingIsAStageOfItsOwn() throws {
         let plan = try plan(side: 1088) {
             if let ladder = try? Ladder(scales: [1, 17]) { $0.ladder = .given(ladder) }
@@ -91,7 +91,8 @@ import Testing
         #expect(abs(reading.share - 17.0 / 20) < 1e-9)
     }
 
-    /// Refinement decodes after every phase: then the time of the last decode is known, and part of what is left.
+    /// Refinement decodes after every phase, so the time for the final decode can be estimated and is part of the time
+    /// left.
     @Test func theTimeLeftIncludesDecodingWhoseOwnPaceIsKnown() throws {
         let plan = try plan(side: 128) { $0.method = .refine }
         #expect(plan.phases.count == 2 && plan.decode.isWhole)
@@ -121,7 +122,7 @@ import Testing
         #expect(meter.reading(at: 9).parts == ["decoding in one piece", "8.0 s left"])
     }
 
-    /// The first tiles of a decode take long: workers load the network. They say little about the rest.
+    /// The first tiles of a decode take long, since workers load the network, so they say little about the rest.
     @Test func theFirstTilesCountLittle() throws {
         let plan = try plan(side: 1088) {
             $0.method = .refine
@@ -146,7 +147,7 @@ import Testing
         meter.take(.decoding(tiles: 4), at: 3)
         meter.take(.measuring(tiles: 4), at: 3)
         meter.take(.tile, at: 103)
-        // One tile of four in one pass of five: a twentieth, which counts a tenth.
+        // One of four tiles in one of five passes: a twentieth, with a weight of one tenth.
         let last = 2.0 / 64 * Double(plan.decode.latent.area) * plan.decode.evaluations
         let left = 0.95 * pow(last, 0.9) * pow(20 * 100, 0.1)
         #expect(meter.reading(at: 103).parts.last == "\(PlanTable.duration(left)) left")

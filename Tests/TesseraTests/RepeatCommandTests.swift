@@ -7,7 +7,7 @@ import Tessera
 import TestSupport
 import Testing
 
-/// `--from-png`: a picture is made again from its own text.
+/// `--from-png`: a picture is rendered again from its own text.
 @Suite struct RepeatCommandTests {
     private static let fixtures = "\(Fixtures.packageRoot)/Tests/Fixtures"
 
@@ -107,7 +107,7 @@ import Testing
         }
     }
 
-    /// Overrides, the environment, and another model.
+    /// Flags override the picture's text, which overrides the environment; another model gives a warning.
     @Test func flagsOverrideWhatThePictureSays() throws {
         try inTemporaryFolder { folder in
             let first = try Command(flags(folder, "first", Self.common + ["--size", "64x64"]))
@@ -137,13 +137,13 @@ import Testing
                 other.errors.contains("warning: it was made with the model 'sd15-tiny'"),
                 "\(other.errors)"
             )
-            // A series of it.
+            // A series can be made of it.
             let plan = try Command(["plan"] + again + ["--count", "3", "--json"])
             #expect(plan.output.contains("\"pictures\":3"), "\(plan.errors)")
         }
     }
 
-    /// Every setting that a picture's text records gets back to the command line. A new one cannot be forgotten.
+    /// Every setting recorded in a picture's text can be read back as flags, so a new one cannot be forgotten.
     @Test func everySettingIsReadBackFromAPicture() throws {
         for setting in Settings.all where setting.name != Settings.globalPass.name {
             let words = try #require(SettingFlagTests.words[setting.name], "\(setting.name)")
@@ -154,7 +154,7 @@ import Testing
                 )
                 let flags = try PictureFlags.parse(["--init-image", "x.png"] + words)
                 try flags.options().settings.apply(to: &settings)
-                // As in every render.
+                // As every render does.
                 settings.windowWeight = settings.fusionWeight
                 settings.frame = PictureFrame(ofHeight: 8, width: 8, covering: (8, 8), slack: 1)
                 return settings

@@ -1,12 +1,12 @@
 import Foundation
 import Testing
 
-/// Expects an interrupted render that is resumed to write the same bytes as one that runs through.
+/// Expects a render that is interrupted and resumed to write the same bytes as one that runs through.
 ///
 /// - Parameters:
-///   - arguments: of the render, without its output
-///   - folder: for the pictures and the job
-/// - Throws: when a program cannot be started or a picture cannot be read
+///   - arguments: arguments of the render, without its output
+///   - folder: folder for the pictures and the job
+/// - Throws: if a program cannot be started or a picture cannot be read
 func expectSameWhenResumed(_ arguments: [String], in folder: String) throws {
     let whole = try Command(arguments + ["--output", "\(folder)/whole.png"])
     #expect(whole.status == 0, "\(whole.errors)")

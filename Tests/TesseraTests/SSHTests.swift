@@ -2,15 +2,15 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The ssh path against a real sshd of the test's own: its port, host key, configuration and one
-/// user's key are made for it.
+/// The SSH path against a real sshd that the test starts, with its own port, host key, configuration and one user's
+/// key.
 @Suite(.serialized) struct SSHTests {
-    /// Why it cannot run, for people.
+    /// Missing programs, without which these tests cannot run.
     static let missing = ["/usr/sbin/sshd", "/usr/bin/ssh", "/usr/bin/ssh-keygen"]
         .filter { !FileManager.default.isExecutableFile(atPath: $0) }
 
-    /// A server on a port of the loopback interface, and how to reach it as alpha and beta; gamma is
-    /// a host where nothing listens.
+    /// A server on a port of the loopback interface, and a configuration that reaches it as alpha and beta; nothing
+    /// listens at gamma.
     final class Server {
         let process: Spawned
         let folder: String
@@ -66,7 +66,7 @@ import Testing
                 """,
                 "ssh_config"
             )
-            // An sshd of the system's administrator demands its folder.
+            // An sshd that runs as root requires this folder.
             if getuid() == 0 { mkdir("/run/sshd", 0o755) }
             let process = try Spawned(
                 ["/usr/sbin/sshd", "-D", "-f", "\(folder)/sshd_config", "-E", log]
@@ -90,7 +90,7 @@ import Testing
         }
     }
 
-    /// A site whose hosts are reached by ssh, and whose program has a name that shells misread.
+    /// A site whose hosts are reached by ssh, and whose program has a path that shells could misread.
     private func inSite(_ body: (ClusterSite, Server) throws -> Void) throws {
         try inTemporaryFolder { folder in
             let server = try Server(folder)
@@ -136,7 +136,7 @@ import Testing
             #expect(try site.bytes() == whole)
             #expect(eventually { site.processes.isEmpty }, "\(site.processes)")
 
-            // One cannot be reached: it is named, and the others go on.
+            // One host cannot be reached: it is named, and the others continue.
             try site.write(launch: Self.launch, hosts: hosts(site, ["alpha", "gamma"]))
             let one = try site.render()
             #expect(one.status == 0, "\(one.errors)")
@@ -148,7 +148,7 @@ import Testing
             #expect(both.complaints.first?.contains("gamma") == true)
             #expect(eventually { site.processes.isEmpty }, "\(site.processes)")
 
-            // A render that is killed takes its workers over there with it.
+            // Killing a render ends its remote workers, too.
             try site.write(launch: Self.launch, hosts: hosts(site, ["alpha", "beta"]))
             let killed = try site.start(
                 site.picture + ["--cluster", site.file, "--steps", "400", "--min-workers", "2"]

@@ -77,7 +77,8 @@ import Testing
         }
     }
 
-    /// Workers of a Slurm job must load and compute what the coordinator does: whatever flag both have is passed on.
+    /// Workers of a Slurm job must load and compute the same as the coordinator, so every flag that both have is passed
+    /// on.
     @Test func slurmsWorkersGetTheFlagsThatTheyShare() throws {
         func flags(_ command: String) throws -> Set<Substring> {
             let help = try Command([command, "--help"]).output
@@ -98,7 +99,7 @@ import Testing
         }
     }
 
-    /// Tags in a prompt name LoRAs that the workers would not have: they are refused before the nodes are used.
+    /// Tags in a prompt name LoRAs that the workers would not have, so they are refused before any node is used.
     @Test(arguments: [
         (["--prompt-syntax", "a1111", "--prompt", "a <lora:x:0.5> lake"], true),
         (["--prompt=<lyco:x:1>", "--prompt-syntax=a1111"], true),
@@ -111,7 +112,7 @@ import Testing
             process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
             process.arguments =
                 ["bash", "\(Fixtures.packageRoot)/deploy/slurm/tessera.sbatch"] + words
-            // Without a job of Slurm it goes no further than its checks.
+            // Outside a Slurm job, the script only gets as far as its checks.
             process.environment = ["PATH": "/usr/bin:/bin", "TESSERA": "/bin/false"]
             process.currentDirectoryURL = URL(fileURLWithPath: folder)
             let errors = Pipe()
@@ -166,7 +167,7 @@ import Testing
                 kill(running.process.processIdentifier, SIGKILL)
                 _ = running.finish()
                 names.append(String(name))
-                // Their times of saving differ.
+                // So that their save times differ.
                 usleep(50_000)
             }
             let list = try resume()
@@ -175,7 +176,7 @@ import Testing
                 #expect(list.output.contains(part), "\(part) in \(list.output)")
             }
             #expect(list.output.contains(/phase \d\/\d, step \d+\/80|decoding/), "\(list.output)")
-            // A shell offers them.
+            // Shell completion offers them.
             let offered = try Command(
                 [
                     "---completion", "resume", "--", "positional@0", "2", "0", "tessera", "resume",

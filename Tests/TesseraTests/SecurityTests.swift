@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// A coordinator and workers with keys, and what others do to them.
+/// A coordinator and workers with keys, and what others try on them.
 @Suite(.serialized) struct SecurityTests {
     private let model = Fixtures.networks.first?.checkpoint ?? ""
 
@@ -28,7 +28,7 @@ import Testing
             let workers = try ["one", "two"].map { try site.worker(model, key: $0) }
             let processes = [site.coordinator.process] + workers.map(\.process)
             #expect(workers.allSatisfy { $0.waitFor("joined") })
-            // No secret is where others can see it.
+            // No secret is visible to others.
             let secrets = try ["coordinator", "one", "two"].map { name in
                 let text = try String(contentsOfFile: "\(folder)/\(name)", encoding: .utf8)
                 return try #require(text.split(separator: "\n").last)
@@ -56,7 +56,7 @@ import Testing
             #expect(stranger.waitFor("does not allow this worker's key"))
             let keyless = try site.worker(model, key: nil)
             #expect(keyless.waitFor("requires a key"))
-            // A worker's key in the place of the coordinator's.
+            // A worker's key in place of the coordinator's.
             let misled = try site.worker(model, key: "one", coordinator: "two")
             #expect(misled.waitFor("does not use the coordinator's key"))
             let right = try site.worker(model, key: "two")
@@ -82,7 +82,7 @@ import Testing
             let noise = Noise(port: site.port)
             noise.knock(times: 300)
             noise.shout(megabytes: 10, beginning: [])
-            // What looks like the beginning of a conversation, of a frame of 2⁶³ bytes, or of HTTP.
+            // Bytes that look like the start of a handshake, of a frame of 2⁶³ bytes, or of HTTP.
             let greeting: [UInt8] = [0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3, 0]
             noise.shout(megabytes: 1, beginning: greeting)
             noise.shout(megabytes: 1, beginning: greeting + [UInt8](repeating: 0, count: 52))
@@ -153,7 +153,7 @@ private struct Noise {
         }
     }
 
-    /// Sends random bytes until all are sent or the other side hangs up.
+    /// Sends random bytes until all are sent or the other side closes the connection.
     func shout(megabytes: Int, beginning: [UInt8]) {
         guard let descriptor = connected() else { return }
         defer { close(descriptor) }

@@ -20,7 +20,7 @@ import Testing
         try text.write(toFile: path, atomically: true, encoding: .utf8)
     }
 
-    /// Every picture is the one that a command of its own renders.
+    /// Every picture is the same as from a command of its own.
     @Test func aSeriesIsTheSamePictures() throws {
         try inTemporaryFolder { folder in
             let series = try Command(
@@ -43,7 +43,7 @@ import Testing
                 let same = bytes("\(folder)/one.png")
                 #expect(same != nil && same == bytes("\(folder)/\(seed).png"))
             }
-            // Nothing is replaced.
+            // No existing file is replaced.
             let more = [
                 "--prompt", "a lake", "--seeds", "8,7", "--output", "\(folder)/{seed}.png",
                 "--json",
@@ -57,7 +57,7 @@ import Testing
             #expect(
                 results.map { $0["picture"]?.string } == ["8", "7"].map { "\(folder)/\($0)-2.png" }
             )
-            // The plan of the series counts what it takes.
+            // The plan of the series gives its total cost.
             let plan = try Command(["plan"] + flags(more))
             let planned = try JSON(plan.output.utf8, place: "plan").object
             let calls = results.compactMap { $0["unet_calls"]?.integer }.reduce(0, +)
@@ -105,7 +105,7 @@ import Testing
         }
     }
 
-    /// What is wrong in a file is said with its line before anything is rendered.
+    /// A mistake in a file is reported with its line before anything is rendered.
     @Test(arguments: [
         ("a\n--prompt b --stepz 4", ":2, --stepz", "--steps"),
         ("--=", ":1, --", "known flag"), ("--prompt= b", ":1", "'b' is not a flag"),
@@ -154,12 +154,12 @@ import Testing
         #expect(refused.complaints.first?.contains(part) == true, "\(refused.errors)")
     }
 
-    /// One picture that fails is named, and the others are there.
+    /// A picture that fails is named, and the others are rendered.
     @Test func aPictureThatFailsLosesNoOther() throws {
         try inTemporaryFolder { folder in
             let file = "\(folder)/prompts.txt"
             try write("good\nbad\nfine", file)
-            // A file where a folder would have to be.
+            // A file in the place of a folder.
             try write("", "\(folder)/bad")
             let more = ["--prompts", file, "--output", "\(folder)/{prompt}/x.png", "--json"]
             let series = try Command(["render"] + flags(more))
@@ -180,7 +180,8 @@ import Testing
         }
     }
 
-    /// An interrupted series keeps what is done; resumed, it goes on with the picture in progress and the rest.
+    /// An interrupted series keeps finished pictures; when resumed, it continues with the picture in progress and the
+    /// rest.
     @Test func anInterruptedSeriesIsContinued() throws {
         try inTemporaryFolder { folder in
             let state = ["XDG_STATE_HOME": "\(folder)/state"]
@@ -213,8 +214,8 @@ import Testing
         }
     }
 
-    /// Between two pictures, when the first one is finished and the second has no job yet, the rest is not lost, and the first
-    /// is not made again.
+    /// When a series is killed between two pictures, with the first one finished and no job yet for the second, the
+    /// rest is not lost and the first is not rendered again.
     @Test(arguments: [5, 40, 120])
     func aSeriesThatIsKilledBetweenTwoPicturesIsContinued(milliseconds: Int) throws {
         try inTemporaryFolder { folder in
@@ -238,7 +239,7 @@ import Testing
         }
     }
 
-    /// The seed decides wildcards, and the picture's text has what they became.
+    /// The seed determines the choice of wildcards, and the picture's text has the resulting prompt.
     @Test func wildcardsAreReplaced() throws {
         try inTemporaryFolder { folder in
             try write("red\nblue\ngreen\n", "\(folder)/colour.txt")

@@ -37,7 +37,7 @@ import Testing
         #expect(command.complaints.count == 1 && command.errors.contains("--tls-certificate"))
     }
 
-    /// What a render would refuse, a service refuses before it says that it serves.
+    /// A service refuses what a render would refuse, before it reports that it is serving.
     @Test func refusesAModelThatNoJobCouldUse() throws {
         try inTemporaryFolder { folder in
             let source = try #require(Fixtures.networks.first).checkpoint

@@ -5,7 +5,7 @@ import Testing
 
 /// Every setting has a flag that sets it, and help that says so.
 @Suite struct SettingFlagTests {
-    /// Another value than the default, for every setting, as the command line takes it.
+    /// A value other than the default for every setting, as written on the command line.
     static let words: [String: [String]] = [
         "size": ["2048x1032"], "steps": ["7"], "guidance": ["3.25"], "seed": ["5"],
         "rng": ["philox"], "scheduler": ["euler_a"], "karras": [], "timestep-spacing": ["trailing"],
@@ -39,7 +39,7 @@ import Testing
                 let isSame = other.json(of: changed) == other.json(of: standard)
                 #expect(isSame == (other.name != setting.name), "\(setting.name), \(other.name)")
             }
-            // As the command line takes it, JSON has it, too.
+            // JSON has the value as written on the command line.
             if let word = words.first {
                 let told = JSON.object(["": setting.json(of: changed)]).text
                     .filter { !"[]{}\":".contains($0) }
@@ -48,7 +48,7 @@ import Testing
         }
     }
 
-    /// A service reads what `submit` sends as the flags meant it.
+    /// What `submit` sends means the same to a service as the flags did.
     @Test func choicesSurviveJSON() throws {
         let words = Self.words.sorted { $0.key < $1.key }.flatMap { ["--\($0.key)"] + $0.value }
         let flags = try PictureFlags.parse(["--init-image", "x.png"] + words)

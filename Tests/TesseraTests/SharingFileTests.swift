@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What a cluster file says of the network: who sends the model, and whether the coordinator announces itself.
+/// What a cluster file says about the network: who sends the model, and whether the coordinator announces itself.
 @Suite struct SharingFileTests {
     private func site(_ folder: String, _ text: String) throws -> ClusterSite {
         let site = try ClusterSite(folder)
@@ -25,7 +25,7 @@ import Testing
         }
     }
 
-    /// One of a host's workers listens for neighbours; keys are made for that.
+    /// One of a host's workers listens for neighbours; keys are made for this.
     @Test func aHostsWorkersShareTheModelAtThePortOfTheFile() throws {
         try inTemporaryFolder { folder in
             let port = try freePort()
@@ -41,7 +41,7 @@ import Testing
             let up = try site.cluster("up")
             #expect(up.status == 0 && up.output.contains("2/2"), "\(up.output)\(up.errors)")
             #expect(listens(at: port))
-            // Its workers join a render as ever.
+            // Its workers join a render as usual.
             let command = try site.render(["--min-workers", "2"])
             #expect(command.status == 0, "\(command.errors)")
             #expect(try site.cluster("down").status == 0)
@@ -49,7 +49,7 @@ import Testing
         }
     }
 
-    /// avahi is played by a program that notes what it is asked to publish.
+    /// A script that records what it is asked to publish stands in for avahi.
     @Test func clusterUpAnnouncesItselfWhileItRuns() throws {
         try inTemporaryFolder { folder in
             let site = try site(
@@ -85,7 +85,7 @@ import Testing
                 .split(whereSeparator: \.isWhitespace)
             #expect(words.contains("_tessera._tcp") && words.contains("\(site.port)"), "\(words)")
             #expect(words.contains { $0.hasPrefix("key=") }, "\(words)")
-            // Nobody listens there any more.
+            // The announcement has ended, since nobody listens there any more.
             let process = try #require(words.first.flatMap { Int32($0) })
             #expect(eventually { kill(process, 0) != 0 })
             #expect(try site.cluster("down").status == 0)

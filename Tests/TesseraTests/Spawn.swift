@@ -1,12 +1,12 @@
 import Foundation
 
-/// A child process that Foundation knows nothing of. Its `Process` takes a child that closes the files it
-/// inherited, as servers do, for one that has ended, and then waits for that forever.
+/// A child process that Foundation does not know about. Foundation's `Process` takes a child that closes its inherited
+/// files, as servers do, for one that has ended, and then waits for it indefinitely.
 struct Spawned {
     let id: pid_t
 
-    /// - Parameter words: the program, looked up in the path, and its arguments
-    /// - Throws: when it cannot be started
+    /// - Parameter words: program, looked up in PATH, and its arguments
+    /// - Throws: if it cannot be started
     init(_ words: [String]) throws {
         var arguments = words.map { strdup($0) }
         defer { for word in arguments { free(word) } }
@@ -16,7 +16,7 @@ struct Spawned {
         defer { posix_spawn_file_actions_destroy(&files) }
         posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&files, 2, "/dev/null", O_WRONLY, 0)
-        // Tests' threads block signals that it should take.
+        // The test threads block signals that the child should receive.
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
@@ -37,9 +37,9 @@ struct Spawned {
         self.id = id
     }
 
-    /// Waits for its end.
+    /// Waits until it ends.
     ///
-    /// - Returns: whether it ended with status 0
+    /// - Returns: whether it exited with status 0
     @discardableResult
     func wait() -> Bool {
         var status: Int32 = 0
@@ -49,7 +49,7 @@ struct Spawned {
     /// Whether it is still running.
     var isRunning: Bool { waitpid(id, nil, WNOHANG) == 0 }
 
-    /// Ends it at once.
+    /// Kills it at once.
     func end() {
         kill(id, SIGKILL)
         wait()

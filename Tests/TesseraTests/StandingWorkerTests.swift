@@ -3,8 +3,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Workers that stay between renders, and renders that need something else of them, find some of them gone, or find
-/// another render there.
+/// Workers that keep running between renders, and renders that need something else from them, find some of them gone,
+/// or find another render in progress.
 @Suite(.serialized) struct StandingWorkerTests {
     private typealias Site = ClusterSite
 
@@ -12,14 +12,14 @@ import Testing
         Fixtures.networks.first?.checkpoint ?? "", Fixtures.networks.last?.checkpoint ?? ""
     )
 
-    /// Writes a file of hosts that are this machine.
+    /// Writes a cluster file whose hosts are all this machine.
     ///
     /// - Parameters:
-    ///   - site: gets the file
-    ///   - isOpen: whether there are no keys
-    ///   - hosts: their names
-    ///   - mistaken: a host that has another key of the coordinator
-    /// - Throws: when it cannot be written
+    ///   - site: site that gets the file
+    ///   - isOpen: whether to use no keys
+    ///   - hosts: names of the hosts
+    ///   - mistaken: host that has a wrong key for the coordinator
+    /// - Throws: if it cannot be written
     private func write(
         _ site: Site,
         isOpen: Bool = false,
@@ -76,7 +76,7 @@ import Testing
                 if model == Self.models.1 { #expect(try site.bytes() == whole) }
                 #expect(Set(site.processes) == workers)
             }
-            // Another backend is for one render.
+            // A different backend lasts for one render.
             let own = EngineOptions.best(for: .current, threads: 1).options
             let next: BackendKind = own.backend == .onednn ? .openblas : .onednn
             for (flags, backend) in [
@@ -93,7 +93,7 @@ import Testing
         }
     }
 
-    /// Without keys nobody can tell them which files to read: the render ends at once, and the next one works.
+    /// Without keys, nobody can tell the workers which files to read: the render ends at once, and the next one works.
     @Test func aModelTheyDoNotHaveEndsTheRenderAndNotThem() throws {
         try inTemporaryFolder { folder in
             let site = try Site(folder)
@@ -116,7 +116,7 @@ import Testing
         }
     }
 
-    /// Up names the host, the cause and the remedy soon, and neither up nor status counts its workers.
+    /// `up` soon names the host, the cause and the remedy, and neither `up` nor `status` counts the host's workers.
     @Test func upNamesAWorkerThatCannotJoin() throws {
         try inTemporaryFolder { folder in
             let site = try Site(folder)
@@ -148,7 +148,7 @@ import Testing
         }
     }
 
-    /// Workers of other hosts that `up` left running do not join.
+    /// Workers that `up` left running on other hosts do not join.
     @Test func onlySelectsStandingWorkersToo() throws {
         try inTemporaryFolder { folder in
             let site = try Site(folder)
@@ -183,7 +183,7 @@ import Testing
                 "\(render.errors)"
             )
             #expect(Set(site.processes) == workers.subtracting([victim]))
-            // All of them.
+            // Now all of them are gone.
             for worker in site.processes { kill(worker, SIGKILL) }
             #expect(eventually { site.processes.isEmpty })
             let both = try site.render(["--min-workers", "2"])
@@ -234,7 +234,7 @@ import Testing
                 site.picture + ["--cluster", site.file, "--wait", "--json"]
             )
             #expect(waiting.waitFor("waiting for tcp://"), "\(waiting.errorsSoFar)")
-            // One that waits can be interrupted, and one that goes on waiting gets its turn.
+            // A waiting render can be interrupted, and one that keeps waiting gets its turn.
             let impatient = try site.start(site.picture + ["--cluster", site.file, "--wait"])
             #expect(impatient.waitFor("waiting for tcp://"))
             kill(impatient.process.processIdentifier, SIGINT)
@@ -244,7 +244,7 @@ import Testing
             #expect(first.finish().status == 130)
             let done = waiting.finish()
             #expect(done.status == 0, "\(done.errors)")
-            // The time of the render is its own, without those three seconds.
+            // The reported time is the render's own, without the three seconds of waiting.
             let all = (ContinuousClock.now - began) / .seconds(1)
             let result = try JSON(done.output.utf8, place: "result").object
             let seconds = try #require(result?["seconds"]?.number)

@@ -14,7 +14,7 @@ import Testing
         ] + more
     }
 
-    /// Losing the log never loses a picture, and no socket or file takes the log's number.
+    /// Losing the log never loses a picture, and no socket or file reuses the log's file descriptor.
     @Test(arguments: [
         Command.shell("2>/dev/full"), Command.shell("2>&-"), Command.shell("<&- 2>&-"),
         Command.shell("2>&1 | true"), Command.streams("fullpipe"), Command.streams("hangup"),
@@ -27,14 +27,14 @@ import Testing
             let expected = try Data(contentsOf: file)
             try FileManager.default.removeItem(at: file)
             let command = try Command(flags("render", folder), through: launcher)
-            // If the terminal is gone, the picture's path cannot be printed: the exit status says so.
+            // If the terminal is gone, the picture's path cannot be printed, and the exit status says so.
             let isGone = launcher.last == "hangup"
             #expect(command.status == (isGone ? 70 : 0), "\(launcher): \(command.errors)")
             #expect(try Data(contentsOf: file) == expected)
         }
     }
 
-    /// A result that was not printed is not success.
+    /// A result that could not be printed is not a success.
     @Test(arguments: [
         ["inspect"], ["plan"], ["doctor"], ["doctor", "--json"], ["keys", "show"], ["--help"],
         ["--version"], ["cluster", "status"], ["resume"], ["render"],

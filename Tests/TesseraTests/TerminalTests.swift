@@ -12,7 +12,7 @@ import Testing
         ]
     }
 
-    /// However narrow the terminal is, progress takes one row of it, and none in the end.
+    /// However narrow the terminal is, progress takes one row, and none at the end.
     @Test(arguments: ["80", "40", "200", "20", "120:60"])
     func progressIsOneRow(columns: String) throws {
         try inTemporaryFolder { folder in
@@ -26,7 +26,7 @@ import Testing
             #expect(command.output.contains(" %"), "no progress: \(command.output)")
             let last = columns.split(separator: ":").last.flatMap { Int($0) } ?? 80
             var screen = Screen(columns: last)
-            // What came before the terminal was resized was as wide as it was then.
+            // Output from before the resize was as wide as the terminal was then.
             screen.wraps = !isResized
             var rows = 0
             for character in command.output.unicodeScalars {
@@ -85,16 +85,16 @@ import Testing
         #expect(!Terminal(isTerminal: false, environment: ["TERM": "xterm"]).redraws)
         #expect(terminal([:]).isUnicode && terminal(["LANG": "de_DE.UTF-8"]).isUnicode)
         #expect(!terminal(["LANG": "C"]).isUnicode && !terminal(["LANG": "de_DE"]).isUnicode)
-        // The one that is set first counts; an empty one is none.
+        // The first variable that is set counts; an empty one does not.
         #expect(!terminal(["LC_ALL": "POSIX", "LANG": "C.UTF-8"]).isUnicode)
         #expect(terminal(["LC_ALL": "", "LANG": "en_US.utf8"]).isUnicode)
         #expect(terminal(["LANG": "C"]).spelled("█░ 2×2 … “a”") == "#. 2x2 ... \"a\"")
-        // Names of files are neither echoed raw nor changed beyond recognition.
+        // File names are neither echoed raw nor changed beyond recognition.
         #expect(terminal(["LANG": "C"]).spelled("höhe.png") == "h\\xC3\\xB6he.png")
         #expect(terminal(["LANG": "C"]).spelled("海").utf8.allSatisfy { $0 < 128 })
     }
 
-    /// What a file or a host says neither commands the terminal nor passes for a line of its own.
+    /// Text from a file or a host can neither control the terminal nor pass for a line of its own.
     @Test(arguments: ["C", "C.UTF-8"]) func controlCharactersAreSpelled(locale: String) {
         let terminal = Terminal(isTerminal: true, environment: ["LANG": locale])
         let text = "a\u{1B}[31m\r\n\tb\u{0}\u{7F}\u{9B}\u{202E}\n\u{2028}c"
@@ -122,10 +122,10 @@ import Testing
     }
 }
 
-/// A terminal as far as progress needs one.
+/// A terminal with just what progress needs.
 private struct Screen {
     let columns: Int
-    /// Whether text goes on in the next row at the end of one.
+    /// Whether text continues in the next row at the end of one.
     var wraps = true
     private var text: [[Unicode.Scalar]] = [[]]
     private var (row, column) = (0, 0)

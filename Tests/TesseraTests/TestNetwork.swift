@@ -2,18 +2,19 @@ import Foundation
 
 /// Hosts made of network namespaces: one for the coordinator, and others, each connected to it by its own link.
 final class TestNetwork {
-    /// The coordinator's host.
+    /// Namespace of the coordinator's host.
     let centre: String
-    /// The others.
+    /// Namespaces of the other hosts.
     let hosts: [String]
 
-    /// Whether this machine lets us make one.
+    /// Whether this machine lets us create network namespaces.
     static let isPossible = geteuid() == 0 && (try? TestNetwork(hosts: 0)) != nil
 
     /// - Parameters:
-    ///   - count: hosts beside the coordinator's
-    ///   - isShared: whether all are on one segment, 10.77.200.0/24, in which the coordinator's host is 1 and others follow
-    /// - Throws: when the system does not let us
+    ///   - count: number of hosts in addition to the coordinator's
+    ///   - isShared: whether all are on one segment, 10.77.200.0/24, where the coordinator's host is 1 and the others
+    ///     follow
+    /// - Throws: if the system does not allow it
     init(hosts count: Int, isShared: Bool = false) throws {
         let name = "tessera\(getpid())-\(UUID().uuidString.prefix(4))"
         centre = "\(name)-c"

@@ -4,7 +4,7 @@ import Tessera
 import TestSupport
 import Testing
 
-/// Renders on workers that compute with PyTorch, beside others.
+/// Renders on workers that compute with PyTorch, beside other workers.
 @Suite(.serialized, .enabled(if: TestedBackends.hasTorch)) struct TorchCommandTests {
     private static var torch: String { ProcessInfo.processInfo.environment["TESSERA_TORCH"] ?? "" }
     private static let shell = "[sh, -c, \"{command}\"]"
@@ -13,7 +13,7 @@ import Testing
         "  - {name: \(name), threads: 1, tessera: \(site.program), \(more)}"
     }
 
-    /// Greatest difference of two pictures, in levels.
+    /// Largest difference between two pictures, in levels.
     private func difference(_ a: Data, _ b: Data, _ folder: String) throws -> Int {
         func pixels(_ data: Data) throws -> [UInt8] {
             let path = "\(folder)/compared.png"
@@ -25,7 +25,7 @@ import Testing
         return zip(x, y).map { abs(Int($0) - Int($1)) }.max() ?? 255
     }
 
-    /// In float32 a picture of both is that of either alone, but for rounding.
+    /// In float32, a picture by both backends is the same as by either alone, except for rounding.
     @Test func torchAndAnotherBackendRenderOnePicture() throws {
         try inTemporaryFolder { folder in
             let site = try ClusterSite(folder)
@@ -52,7 +52,7 @@ import Testing
             #expect(try difference(own, try site.bytes(), folder) <= 2)
             let text = String(decoding: try site.bytes(), as: UTF8.self)
             #expect(text.contains("openblas, torch") || text.contains("onednn, openblas, torch"))
-            // PyTorch alone, coordinator and all.
+            // PyTorch alone, on the coordinator as well.
             let alone = try site.run(
                 site.picture + [
                     "--model", site.model, "--device", "cpu", "--backend", "torch", "--precision",
@@ -62,7 +62,7 @@ import Testing
             #expect(alone.status == 0, "\(alone.errors)")
             #expect(!alone.errors.contains("local-2"), "one worker for the one device")
             #expect(try difference(own, try site.bytes(), folder) <= 2)
-            // In batches, twice.
+            // In batches, run twice.
             var pictures: [Data] = []
             for _ in 0..<2 {
                 let batched = try site.run(
@@ -79,11 +79,11 @@ import Testing
         }
     }
 
-    /// Three unlike workers; the device of one is lost twice, and its process starts again.
+    /// Three different workers; one loses its device twice, and its process restarts.
     @Test func lostDevicesCostNothingButTime() throws {
         try inTemporaryFolder { folder in
             let site = try ClusterSite(folder)
-            // Long enough for two starts of a process.
+            // Long enough for a process to start twice.
             let steps = ["--steps", "90"]
             let alone = try site.run(
                 site.picture + ["--model", site.model, "--workers", "1", "--precision", "f32"]
@@ -118,13 +118,13 @@ import Testing
             let losses = (try? Data(contentsOf: URL(fileURLWithPath: "\(folder)/losses"))) ?? Data()
             #expect(losses.count >= 2, "\(command.errors)")
             #expect(!command.errors.contains("failed"))
-            // Where the processor has bfloat16, the coordinator renders phase 1 in it.
+            // Where the processor supports bfloat16, the coordinator renders phase 1 in it.
             let limit = Processor.current.hasBFloat16 ? 8 : 2
             #expect(try difference(own, try site.bytes(), folder) <= limit)
         }
     }
 
-    /// Two GPUs that are the processor: what differs is all but the arithmetic.
+    /// Two GPUs simulated on the processor: everything differs except the arithmetic.
     @Test func everyGPUHasAWorker() throws {
         try inTemporaryFolder { folder in
             let site = try ClusterSite(folder)
@@ -176,7 +176,7 @@ import Testing
         }
     }
 
-    /// A device that never answers: its views go elsewhere.
+    /// A device that never answers: its views go to others.
     @Test func hangingDevicesCostNothingButTime() throws {
         try inTemporaryFolder { folder in
             let site = try ClusterSite(folder)
@@ -211,7 +211,7 @@ import Testing
     @Test func mistakesAreOneLine() throws {
         let given = [
             (["--device", "cuda:0", "--backend", "openblas"], "computes on the processor only"),
-            (["--precision", "f16", "--backend", "openblas"], "no such arithmetic"),
+            (["--precision", "f16", "--backend", "openblas"], "does not support float16"),
             (["--backend", "torch", "--torch", "/nowhere"], "no libtorch_cpu.so"),
         ]
         for (flags, problem) in given {
@@ -225,7 +225,8 @@ import Testing
 }
 
 @Suite struct DeviceChoiceTests {
-    /// After a loss a driver may refuse the next process; before one, that is a mistake of the command line.
+    /// After a device is lost, the driver may refuse the next process; before that, a refusal is a command-line
+    /// mistake.
     @Test func aRefusalAfterALossIsALoss() {
         let lost = DeviceError(kind: .lost, device: "cuda:0", operation: "x", message: "y")
         let refused = InputError("--device cuda:0", "PyTorch cannot use it", fix: "Wait")
@@ -237,7 +238,7 @@ import Testing
         }
     }
 
-    /// A python3 that prints without end, or leaves a process behind, is neither waited for nor left running.
+    /// A python3 that prints endlessly or leaves a process behind is neither waited for nor left running.
     @Test(arguments: [
         "exec yes", "yes", "sleep 61.73 & echo /nowhere", "head -c 99999999 /dev/zero",
     ])

@@ -17,7 +17,7 @@ import Testing
         return try JSON(text.utf8, place: "png").object
     }
 
-    /// A mistake is one line, with the status of bad usage, that says what was meant or where to read on.
+    /// A mistake gives one line, with the status of a usage error, that says what was meant or where to read more.
     @Test(arguments: [
         (["rendr"], "'rendr' is not a command of tessera. Did you mean 'tessera render'?"),
         (["cluster", "upp"], "Did you mean 'tessera cluster up'?"),
@@ -63,7 +63,7 @@ import Testing
         (["render", "--workers", "0"], "--workers must be from 1 to 256."),
         (["worker"], "Missing expected argument '--connect <endpoint>'"),
         (["resume", "a", "--steps", "3"], "Unknown option '--steps'"),
-        // The second part of a torn invitation may begin like a flag.
+        // The second part of a split invitation may look like a flag.
         (["join", "tessera://desk:7551#AbC", "-fX"], "the invitation: it contains a space"),
         (["join", "tessera://desk:7551#AbC", "--f_X="], "the invitation: it contains a space"),
         (["join", "tessera://desk:7551", "-fX"], "Unknown option '-fX'"),
@@ -77,7 +77,7 @@ import Testing
         #expect(lines.first?.contains(part) == true, "\(command.errors)")
     }
 
-    /// Values may begin with a dash, and sizes be written as we print them.
+    /// Values may begin with a dash, and sizes may be written as we print them.
     @Test func valuesMayBeginWithADash() throws {
         try inTemporaryFolder { folder in
             let command = try Command(
@@ -116,7 +116,7 @@ import Testing
                     + ["--steps", "1000", "--job-dir", "\(folder)/a job's"]
             )
             #expect(running.waitFor("seed "))
-            // The first step is saved; how far the progress line is by then depends on the machine.
+            // The first step is saved; how far the progress line has got by then depends on the machine.
             let state = "\(folder)/a job's/state.safetensors"
             let end = ContinuousClock.now + .seconds(60)
             while FileKind(state) == nil, ContinuousClock.now < end {
@@ -125,7 +125,7 @@ import Testing
             kill(running.process.processIdentifier, SIGINT)
             let stopped = running.finish()
             #expect(stopped.status == 130, "\(stopped.errors)")
-            // Quoted for a shell, which takes it as it is printed.
+            // Quoted so that a shell accepts it as printed.
             let hint = try #require(
                 stopped.errors.split(separator: "\n").first { $0.hasPrefix("to continue: ") }
             )
@@ -164,7 +164,7 @@ import Testing
         }
     }
 
-    /// Two that begin at the same time do not get the same name.
+    /// Renders that start at the same time do not get the same name.
     @Test func picturesOfTwoRendersAreTwo() throws {
         try inTemporaryFolder { folder in
             let running = try (0..<3).map { seed in
@@ -185,7 +185,7 @@ import Testing
                 "TESSERA_MODEL": model, "TESSERA_SIZE": "192x128", "TESSERA_STEPS": "3",
                 "TESSERA_SEED": "7", "TESSERA_KARRAS": "yes", "TESSERA_SCHEDULER": "euler",
                 "TESSERA_QUIET": "1",
-                // Of other commands: a worker would not know what to do with it.
+                // Variables for other commands: a worker would not know what to do with them.
                 "TESSERA_KEYS": "/nowhere", "TESSERA_CONNECT": "nonsense",
             ]
             let command = try Command(
@@ -215,8 +215,8 @@ import Testing
         }
     }
 
-    /// Defaults are for the command that a person calls, not for what it starts: here agents, and workers that
-    /// stay.
+    /// Defaults apply to the command that a person runs, not to what it starts: here, agents and workers that keep
+    /// running.
     @Test func defaultsDoNotReachWorkers() throws {
         try inTemporaryFolder { folder in
             let file = "\(folder)/c.yaml"
@@ -265,7 +265,7 @@ import Testing
             "\\fB\\-\\-karras\\fR, \\fB\\-\\-no\\-karras\\fR\n",
         ] { #expect(page.contains(part), "\(part)") }
         #expect(!page.contains("tessera agent") && !page.contains("tessera manual"))
-        // A flag that turns another one off has no entry with the other's text.
+        // A flag that turns another one off has no entry of its own with the other's text.
         #expect(!page.contains(".TP\n\\fB\\-\\-no\\-karras"))
         for shell in ["bash", "zsh", "fish"] {
             let script = try Command(["--generate-completion-script", shell])
@@ -273,7 +273,7 @@ import Testing
         }
     }
 
-    /// Whatever takes a path or one of a few words is completed.
+    /// Everything that takes a path or one of a few words is completed.
     @Test func pathsAndChoicesAreCompleted() throws {
         var completed: Set<String> = []
         for words in [
@@ -307,7 +307,7 @@ import Testing
         #expect(script.contains("dpmpp_2m") && script.contains("safetensors"))
     }
 
-    /// What `make install` installs, of a program that is built already.
+    /// What `make install` installs for a program that is already built.
     @Test func installsTheManualTheCompletionsAndTheDocuments() throws {
         try inTemporaryFolder { folder in
             let make = try Spawned([
@@ -327,7 +327,7 @@ import Testing
                 )
                 #expect((attributes?[.size] as? Int ?? 0) > 100, "\(path)")
             }
-            // The unit's documentation is where it says.
+            // The unit's documentation is where the unit says.
             let unit = try String(
                 contentsOfFile: "\(Fixtures.packageRoot)/deploy/systemd/tessera-worker@.service",
                 encoding: .utf8

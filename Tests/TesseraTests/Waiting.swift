@@ -1,6 +1,6 @@
 import Foundation
 
-/// Waits up to half a minute.
+/// Waits up to half a minute for a condition.
 func eventually(_ holds: () -> Bool) -> Bool {
     let deadline = ContinuousClock.now + .seconds(30)
     while !holds() {
@@ -10,7 +10,7 @@ func eventually(_ holds: () -> Bool) -> Bool {
     return true
 }
 
-/// A port of the loopback interface that no process listens on now.
+/// A loopback port on which no process is listening.
 func freePort() throws -> UInt16 {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     defer { close(descriptor) }

@@ -3,14 +3,14 @@ import Foundation
 import Protocol
 import Testing
 
-/// Answers requests for chunks as a test wants, on a thread of its own.
+/// Answers requests for chunks as a test specifies, on its own thread.
 final class ChunkServer {
     let endpoint: Endpoint
     private let stop: Cancellation
     private let thread: NamedThread
 
-    /// - Parameter answer: to a request for a chunk of a file; nil for none
-    /// - Throws: when it cannot listen
+    /// - Parameter answer: answers a request for a chunk of a file; nil: no answer
+    /// - Throws: if it cannot listen
     init(
         _ answer:
             @escaping @Sendable (_ file: ModelCatalogue.Digest, _ chunk: Int) ->
@@ -44,7 +44,7 @@ final class ChunkServer {
         endpoint = try #require(bound.take())
     }
 
-    /// Call once.
+    /// Stops the server. Call it once.
     func end() {
         stop.cancel()
         thread.join()

@@ -81,7 +81,7 @@ import Worker
     }
 
     @Test func aViewThatNobodyCanComputeFailsTheJobWithItsPlace() throws {
-        // Others might join and do better, so that long is waited.
+        // Others might join and do better, so the cluster waits for the grace period.
         let local = try ThreadCluster { $0.policy.grace = .seconds(1) }
         defer { local.stop() }
         for _ in 0..<3 { try local.add(.nan) }
@@ -91,7 +91,7 @@ import Worker
             try job.tensors(makeViews(1))
         }
         #expect(error?.unit == "view 0 (4×4 at timestep 500.0, crop 0,0)")
-        // Nobody else is there: each is asked again for as long as that, or until it is set aside.
+        // Nobody else joins: each worker is asked again until that time is over, or until it is set aside.
         #expect((3...9).contains(error?.reasons.count ?? 0))
     }
 
@@ -133,7 +133,7 @@ import Worker
         #expect(throws: RenderCancelled.self) { try job.tensors(makeViews(1)) }
     }
 
-    /// A cluster outlives its jobs: one is cancelled, others go on and come after.
+    /// A cluster outlives its jobs: one is cancelled, others continue, and new ones follow.
     @Test func cancellingAJobLeavesTheOthers() throws {
         let local = try ThreadCluster()
         defer { local.stop() }
@@ -153,7 +153,7 @@ import Worker
             Thread.sleep(forTimeInterval: 0.2)
             first.cancel()
         }
-        // Waits for the batch of the first job.
+        // Waits for the first job's batch.
         #expect(try second.tensors(views).map(\.values) == expected(views))
         #expect(ended.take())
         other.join()
@@ -230,7 +230,7 @@ import Worker
         let job = local.cluster.open(geometry)
         let views = makeViews(6)
         #expect(try job.tensors(views).map(\.values) == expected(views))
-        // Its views were copied meanwhile; in the end it is given up.
+        // By then its views have been copied to the other worker; in the end it is given up.
         #expect(
             eventually { local.cluster.statistics.first { $0.name == "mute" }?.isActive == false }
         )
@@ -301,7 +301,7 @@ import Worker
         let clock = ContinuousClock()
         let time = try clock.measure { _ = try job.tensors(views) }
         print("a view of 64×64 through coordinator and worker: \(time / views.count)")
-        // Loose: it says that nothing waits for a timer. `make bench` measures.
+        // A loose bound: it only shows that nothing waits for a timer. `make bench` measures the time.
         #expect(time / views.count < .milliseconds(10))
     }
 }

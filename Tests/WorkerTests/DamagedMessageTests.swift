@@ -7,9 +7,9 @@ import Synchronization
 import Testing
 import Worker
 
-/// Bits that flip between a worker and its coordinator, and workers of the version before.
+/// Bits that flip between a worker and its coordinator, and workers with the previous protocol version.
 @Suite(.serialized) struct DamagedMessageTests {
-    /// A worker that computes right, and what becomes of its messages on their way.
+    /// A worker that computes correctly; `change` alters its messages on their way.
     private final class Peer: Sendable {
         let answers = Mutex(0)
         let welcome = Mutex<UInt32?>(nil)
@@ -94,7 +94,7 @@ import Worker
         }
     }
 
-    /// Every third answer arrives with one bit flipped, which leaves a finite number of the right size.
+    /// Every third answer arrives with one bit flipped, which leaves a finite number and the right size.
     @Test func aFlippedBitIsNotTheWorkersFault() throws {
         let local = try ThreadCluster()
         defer { local.stop() }
@@ -107,13 +107,13 @@ import Worker
         let answers = try local.cluster.open(geometry).tensors(views)
         #expect(answers.map(\.values) == (try expected(views)))
         let statistics = local.cluster.statistics
-        // It is the only worker, so it computed the damaged ones again, and was not set aside.
+        // It is the only worker, so it computed the damaged answers again, and was not set aside.
         #expect(statistics.count == 1 && statistics[0].isActive && statistics[0].views == 20)
         #expect(statistics[0].damaged >= 9)
         #expect(statistics[0].damaged == peer.answers.withLock { $0 } / 3)
     }
 
-    /// Its own messages have no checksum at their end, and it is welcomed in its own version.
+    /// The worker's own messages have no checksum at the end, and the welcome states the worker's version.
     @Test func aWorkerOfTheVersionBeforeJoins() throws {
         let local = try ThreadCluster()
         defer { local.stop() }
@@ -127,7 +127,7 @@ import Worker
         #expect(answers.map(\.values) == (try expected(views)))
         #expect(peer.welcome.withLock { $0 } == oldestProtocolVersion)
         #expect(local.cluster.statistics[0].version == oldestProtocolVersion)
-        // It cannot be asked how its host is, and is not sent what it does not know.
+        // It cannot be asked about its host, and is not sent messages that it does not know.
         guard
             case .failed(let reason) = local.cluster.probe("peer", .report(load: 0, floats: 0))
                 .take()
@@ -165,7 +165,7 @@ import Worker
             Issue.record("nobody answered")
             return
         }
-        // A render goes on as if nothing had been.
+        // A render continues as if nothing had happened.
         let views = makeViews(10)
         #expect(try job.tensors(views).map(\.values) == expected(views))
         local.stop("two")

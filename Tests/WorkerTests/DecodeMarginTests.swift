@@ -11,13 +11,13 @@ import Testing
 @Suite struct DecodeMarginTests {
     private static let model = "\(Fixtures.packageRoot)/Models/vista"
 
-    /// Collects a picture.
+    /// Collects the rows of a picture.
     private struct Rows: PictureSink {
         var all: [Tensor] = []
         mutating func write(_ rows: Tensor) { all.append(rows) }
     }
 
-    /// A picture of smooth waves, `[1, 8 · height, 8 · width, 3]`.
+    /// The picture that the latent decodes to, `[1, 8 · height, 8 · width, 3]`.
     private func decoded(margin: Int, _ latent: Tensor) throws -> Tensor {
         let model = try Model(path: Self.model)
         let geometry = try model.architecture.geometry()
@@ -58,7 +58,7 @@ import Testing
         }
     }
 
-    /// Mean distance of each row from the next, in levels of 255.
+    /// Mean absolute difference between each row and the next, in levels of 255.
     private func rowSteps(_ picture: Tensor) -> [Double] {
         let (height, length) = (picture.shape[1], picture.shape[2] * 3)
         let values = picture.values.map { Double(min(max($0, -1), 1)) * 127.5 }
@@ -84,14 +84,14 @@ import Testing
         return rowSteps(turned)
     }
 
-    /// The outermost two steps of each side against the mean of those inside.
+    /// The largest of the two outermost steps on either side, and the mean of those inside.
     private func strongestEdge(_ steps: [Double]) -> (edge: Double, inside: Double) {
         let inside = steps[8..<steps.count - 8]
         let edge = (steps.prefix(2) + steps.suffix(2)).max() ?? .infinity
         return (edge, inside.reduce(0, +) / Double(inside.count))
     }
 
-    /// Whole, and in tiles.
+    /// Sizes that are decoded whole, and in tiles.
     @Test(arguments: [(24, 32), (72, 80)]) func theMarginHidesTheFrame(size: (Int, Int)) throws {
         let latent = latent(size.0, size.1)
         let (plain, framed) = (try decoded(margin: 0, latent), try decoded(margin: 1, latent))

@@ -7,7 +7,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// Workers that would wait for the end of a step begin the next one.
+/// Workers that would otherwise wait for the end of a step begin the next one.
 @Suite(.serialized) struct EarlyClusterTests {
     private func makeSampler(
         steps: Int = 6,
@@ -43,9 +43,9 @@ import Testing
         try render(sampler, on: LocalRenderer(Evaluator(FakeNetworks())))
     }
 
-    /// What workers have begun, beside how far the render is.
+    /// Counts what workers begin ahead of the render's current step.
     private final class Begun: Sendable {
-        /// The step of the last phase that is being computed, and its timesteps.
+        /// The step of the last phase that is being computed; −1: none.
         let step = Atomic(-1)
         let timesteps: [Float]
         let early = Atomic(0)
@@ -79,7 +79,7 @@ import Testing
             case .phase(let number, _): phase = number
             case .step(let step, _):
                 begun.step.store(phase == last ? step : -1, ordering: .sequentiallyConsistent)
-            // Between the last prediction of a step and the next step all are of the next.
+            // Between the last prediction of a step and the next step, all views belong to the next.
             case .predicted: begun.step.store(-1, ordering: .sequentiallyConsistent)
             default: break
             }
@@ -145,7 +145,7 @@ import Testing
             let job = local.cluster.open(geometry)
             return NamedThread("render") {
                 defer { job.end() }
-                // The test compares; an error leaves its place empty.
+                // After an error the latent stays empty, and the comparison below fails.
                 let latent = (try? self.render(sampler, on: job)) ?? []
                 results.withLock { $0[place] = latent }
             }
@@ -159,7 +159,7 @@ import Testing
         #expect(computed < planned + planned / 4, "\(computed) of \(planned)")
     }
 
-    /// Going back throws away what was begun: other views are asked for than those that were expected.
+    /// Going back discards what was begun: other views are needed than expected.
     @Test func otherViewsThanThoseBegunAreComputed() throws {
         let sampler = try makeSampler()
         let local = try ThreadCluster()

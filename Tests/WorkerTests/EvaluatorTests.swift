@@ -13,7 +13,7 @@ private func prompt(_ value: Float, pooled: Float? = nil) -> Embedding {
     )
 }
 
-/// Guidance, batches and checks, on a model that answers with sums of what it is given.
+/// Guidance, batches and checks, on a model that returns sums of its inputs.
 @Suite struct EvaluatorTests {
     private let latent = Tensor([2, 4, 6, 8], shape: [1, 1, 1, 4])
 
@@ -55,7 +55,7 @@ private func prompt(_ value: Float, pooled: Float? = nil) -> Embedding {
         #expect(host.unitCount == 1 && host.rowCount == 2)
     }
 
-    /// Prompts that AND joins: each is a difference from the negative prompt, with its weight, whatever the guidance.
+    /// Prompts joined by AND: each adds its weighted difference from the negative prompt, whatever the guidance.
     @Test func joinedPromptsAreCombined() throws {
         let parts = [(prompt(10), Float(0.5)), (prompt(4), -2), (prompt(6), 1)]
         let joined = Prompts(parts: parts.map { .init($0, weight: $1) }, negative: prompt(1))
@@ -75,7 +75,7 @@ private func prompt(_ value: Float, pooled: Float? = nil) -> Embedding {
             #expect(other == result)
         }
         #expect(evaluator.evaluations == 16)
-        // One prompt with a weight of its own needs the negative one, too.
+        // A single prompt with a weight needs the negative prompt, too.
         let alone = Prompts(parts: [.init(prompt(10), weight: 0.5)], negative: prompt(1))
         #expect(alone.areJoined && alone.unguided.negative != nil)
     }
@@ -88,7 +88,7 @@ private func prompt(_ value: Float, pooled: Float? = nil) -> Embedding {
         #expect(host.rowCount == 1)
     }
 
-    /// Two rows make a batch of the fake: units share it where they fit each other, and no others do.
+    /// A batch of the fake model has two rows: units share it only if they are compatible.
     @Test func compatibleUnitsShareABatch() throws {
         let (host, plain) = (FakeNetworks(), Prompts(positive: prompt(10), negative: nil))
         let units = [

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import Worker
 
-/// What is asked for, and what is done with the answers.
+/// Which chunks are requested, and what happens to the answers.
 @Suite struct FetchStateTests {
     private let file: ModelCatalogue.File
 
@@ -58,7 +58,7 @@ import Worker
         #expect(state.handle(arrived(0), at: .seconds(19)) == [.keep(0)])
         #expect(state.handle(.tick, at: .seconds(38)).isEmpty)
         #expect(state.handle(.tick, at: .seconds(40)) == [.reconnect])
-        // What the old connection may still bring is not taken twice.
+        // Chunks that may still arrive from the old connection are not accepted twice.
         #expect(state.handle(.connected, at: .seconds(40)) == [.ask([1, 2, 3, 4])])
         #expect(state.handle(arrived(0), at: .seconds(41)).isEmpty)
         #expect(state.handle(arrived(2), at: .seconds(41)).isEmpty)
@@ -75,7 +75,7 @@ import Worker
         #expect(state.handle(.refused("no"), at: .seconds(2)) == [.fail(failure)])
     }
 
-    /// Any order of events keeps each chunk once, in order, and ends.
+    /// With any order of events, each chunk is kept once, in order, and the fetch ends.
     @Test func anyOrderOfEventsKeepsEveryChunkOnce() {
         var random = SplitMix(7)
         for _ in 0..<300 {

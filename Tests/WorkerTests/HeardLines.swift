@@ -1,7 +1,7 @@
 import Logging
 import Synchronization
 
-/// Keeps what is logged, for a test to look at.
+/// Collects log lines for a test to inspect.
 final class HeardLines: Sendable {
     private let lines = Mutex<[String]>([])
 
@@ -12,7 +12,7 @@ final class HeardLines: Sendable {
 
     /// A logger whose lines are kept.
     ///
-    /// - Parameter level: least one that is kept
+    /// - Parameter level: lowest level that is kept
     /// - Returns: the logger
     func logger(_ level: Logger.Level = .warning) -> Logger {
         Logger(label: "test") { _ in Handler(heard: self, logLevel: level) }

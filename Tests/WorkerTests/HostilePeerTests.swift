@@ -7,7 +7,7 @@ import Synchronization
 import Testing
 import Worker
 
-/// Workers that break the rules beside an honest one: only its answers are used.
+/// Workers that break the rules next to an honest one: only the honest one's answers are used.
 @Suite(.serialized) struct HostilePeerTests {
     private func hello(_ name: String) -> WorkerMessage.Hello {
         WorkerMessage.Hello(
@@ -53,7 +53,7 @@ import Worker
         #expect(!lies.isEmpty && lies.allSatisfy { $0.views == 0 })
     }
 
-    /// Rounded answers would change the picture's bits without a word.
+    /// Rounded answers would silently change the picture.
     @Test func anAnswerInAnotherTypeThanTheJobsIsNotFused() throws {
         let local = try ThreadCluster()
         defer { local.stop() }
@@ -125,7 +125,7 @@ import Worker
                 statistics: [Moments(mean: mean, variance: variance)]
             )
         }
-        // Beyond float16, as SDXL's autoencoder has them inside.
+        // Values beyond float16's range, as they occur inside SDXL's autoencoder.
         #expect(isGood(picture(-3)) && isGood(picture(0)) && isGood(moments(1e5, 1e12)))
         #expect(isGood(WorkResult(tensor: Tensor(zeros: [1, 1, 1, 3]))))
         #expect(isGood(moments(0, 0)) && isGood(moments(0, 1e-300)))
@@ -143,16 +143,17 @@ import Worker
             AnswerBounds(predicting: latent, guidance: guidance)
                 .fault(of: WorkResult(tensor: Tensor([value, 0], shape: [1, 1, 1, 2]))) == nil
         }
-        // The input's root mean square is 2.85, that of half zeros 0.71 of the value.
+        // The input's root mean square is 2.85; that of an answer in which half of the numbers are zero is 0.71 of the
+        // value.
         #expect(isGood(1, guidance: 0) && isGood(-40, guidance: 7.5) && isGood(40, guidance: 0))
         #expect(!isGood(41, guidance: 0) && isGood(-41, guidance: 1))
-        // The strongest guidance that is accepted, 100.
+        // 100 is the largest guidance scale that is accepted.
         #expect(isGood(40 * 101, guidance: 100) && !isGood(41 * 101, guidance: 100))
         #expect(!isGood(0, guidance: 7.5) && !isGood(1e-7, guidance: 7.5))
     }
 
-    /// Noise that is too strong, numbers that are zero but for a few, and one small number everywhere: finite,
-    /// and no model's.
+    /// Noise that is too strong, numbers that are almost all zero, and one small number everywhere: finite, but not
+    /// what any model predicts.
     @Test func whatNoModelPredicts() {
         let noise = (0..<1024).map { Float(sin(Double($0 * $0 + 1))) * 1.4142 }
         let latent = Tensor(noise, shape: [1, 16, 16, 4])

@@ -8,27 +8,27 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// Hosts of a render whose last view of a step is held by one that stalls, over real sockets.
+/// Renders in which a host stalls on the last view of a step, over real sockets.
 @Suite(.serialized) struct InsuranceTests {
-    /// Who began which view, and when.
+    /// Records which host began which view, and when.
     private final class Stage: Sendable {
         struct Beginning {
             let host: String
             let timestep: Float
-            /// Of its latent.
+            /// Hash of the view's latent.
             let view: Int
             let time = ContinuousClock.now
             var isStalled = false
         }
 
-        /// Time of a view.
+        /// Time per view.
         let pace: Duration
         private let last: (timestep: Float, count: Int)?
         private let beginnings = Mutex<[Beginning]>([])
 
         /// - Parameters:
-        ///   - pace: time of a view
-        ///   - last: at this timestep so many views are begun, and the last one stalls; nil: none does
+        ///   - pace: time per view
+        ///   - last: a timestep and its number of views, of which the last one to begin stalls; nil: none does
         init(pace: Duration, last: (timestep: Float, count: Int)? = nil) {
             (self.pace, self.last) = (pace, last)
         }
@@ -51,7 +51,7 @@ import Testing
         }
     }
 
-    /// A model whose views take a while, or do not end.
+    /// A model whose views take a while, or never end.
     private final class PacedNetworks: ModelNetworks {
         private let networks: LoadedNetworks
         private let host: String
@@ -74,7 +74,7 @@ import Testing
             let stalls = stage.begin(input, by: host)
             let end = ContinuousClock.now + stage.pace
             return WholeEvaluation {
-                // First, so that all views take the same time, whoever else computes.
+                // Computed first, so that all views take the same time, whatever else is computed.
                 let answer = try own.run()
                 while stalls || ContinuousClock.now < end {
                     try cancellation.check()
@@ -114,7 +114,7 @@ import Testing
         return renders
     }
 
-    /// The picture, and what workers do at the last step.
+    /// The picture, the timestep of the last step, and how many views it has.
     private static let whole = Result {
         let hosts = try LyingHosts(LyingRenders.model, [])
         defer { hosts.stop() }
@@ -125,13 +125,13 @@ import Testing
         return (picture, timestep, stage.all.count { $0.timestep == timestep })
     }
 
-    /// The other host has nothing to do when the last view is begun. Where hosts leave, it gets the view at once;
-    /// elsewhere when the view is late.
+    /// Another host is idle when the last view is begun. If hosts have left, it gets a copy of the view at once;
+    /// otherwise when the view is late.
     @Test(arguments: [true, false]) func theLastViewIsComputedTwice(hostsLeave: Bool) throws {
         let (picture, timestep, count) = try Self.whole.get()
         let pace = Duration.milliseconds(600)
         let stage = Stage(pace: pace, last: (timestep, count))
-        // After whole rounds of all hosts one view is left.
+        // The number of hosts for which one view is left after full rounds.
         let number = try #require((2...5).first { count % $0 == 1 }, "\(count) views")
         let hosts = try LyingHosts(LyingRenders.model, [])
         defer { hosts.stop() }
@@ -155,7 +155,7 @@ import Testing
                 )
             }
             for name in leaving {
-                // With the view that it computes.
+                // It leaves with the view that it is computing.
                 #expect(eventually { stage.all.contains { $0.host == name } })
                 hosts.stop(name)
             }

@@ -7,7 +7,7 @@ import Protocol
 import TestSupport
 import Testing
 
-/// What the key of an invitation is good for: one request to join.
+/// What an invitation's key is good for: one request to join.
 @Suite struct InvitedPeerTests {
     private let coordinator: KeyPair
     private let invitation: KeyPair
@@ -139,8 +139,8 @@ import Testing
             }
             #expect(try folder.book().members.isEmpty)
             #expect(cluster.statistics.isEmpty)
-            // It is still good for what it is for; a second request on the connection ends it, perhaps before the
-            // first answer has arrived.
+            // The invitation still works for joining; a second request ends the connection, perhaps before the first
+            // answer has arrived.
             let answers = try send(
                 [request, request],
                 with: invitation,
@@ -176,7 +176,7 @@ import Testing
             _ = try folder.change { $0.remove("box") }
             #expect(try wait { !cluster.statistics.contains(where: \.isActive) })
             #expect(try wait { try dealer.rejections() == [.notAllowed(nil)] })
-            // It was told, and nothing after that.
+            // It received the goodbye, and nothing after that.
             #expect(last.map { if case .goodbye(.removed) = $0 { true } else { false } } == true)
         }
     }

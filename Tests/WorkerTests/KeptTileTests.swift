@@ -6,9 +6,10 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// Tiles that a device keeps between two evaluations. The GPU is that of `Tests/FakeTorch`, with PyTorch behind it.
+/// Tiles that a device keeps between two evaluations. The GPU is simulated by `Tests/FakeTorch` on top of PyTorch.
 @Suite(.serialized, .enabled(if: TestedBackends.hasTorch)) struct KeptTileTests {
-    /// Evaluates parts one after the other, as a worker does; the input of a tile comes with its first part, and when it is not kept.
+    /// Evaluates parts one after the other, as a worker does. A tile's input is sent with its first part, and again if
+    /// the tile was not kept.
     private final class Renderer: UnitByUnit {
         private let evaluator: Evaluator
         private let counts = Mutex((resent: 0, seen: Set<TileID>()))
@@ -33,23 +34,23 @@ import Testing
 
     private struct Found {
         var values: [Float] = []
-        /// Bytes of activations that went to files and came back, and of everything.
+        /// Bytes of activations moved to files and back, and bytes of all transfers.
         var toFiles = 0, fromFiles = 0, all = 0
         var downloads = 0
 
-        /// The largest difference; infinite for different sizes.
+        /// The largest difference; infinite if the sizes differ.
         func distance(to other: Found) -> Float {
             guard values.count == other.values.count, !values.isEmpty else { return .infinity }
             return zip(values, other.values).map { abs($0 - $1) }.max() ?? .infinity
         }
     }
 
-    /// One thread: the library of `Tests/FakeTorch` does not pass on how many there are.
+    /// One thread, because the library of `Tests/FakeTorch` does not forward the number of threads.
     private func options(_ device: DeviceName, _ folder: String?) -> EngineOptions {
         EngineOptions(backend: .torch, threads: 1, device: device, torch: folder)
     }
 
-    /// A worker's networks.
+    /// A renderer with a worker's networks.
     private func renderer(
         _ fixture: NetworkFixture,
         _ device: DeviceName,
@@ -67,7 +68,7 @@ import Testing
     }
 
     /// Decodes or encodes a small picture in six tiles.
-    /// The GPU has `free` bytes; nil: unknown. From the tenth tile on `wish` fails.
+    /// The GPU has `free` bytes free; nil: unknown. From the tenth evaluation of a tile on, `wish` fails.
     private func evaluate(
         _ fixture: NetworkFixture,
         _ half: AutoencoderHalf,
@@ -119,7 +120,7 @@ import Testing
             let bytes = 4 * sizes.reduce(1, *)
             found.all += bytes
             if words[0] == "download" { found.downloads += 1 }
-            // Pieces of activations are the only long ones of one axis.
+            // Only pieces of activations are long and have a single axis.
             guard sizes.count == 1, sizes[0] > 2048 else { continue }
             if words[0] == "download" { found.toFiles += bytes } else { found.fromFiles += bytes }
         }
@@ -136,8 +137,8 @@ import Testing
 
     private static let gpu = DeviceName.numbered(.cuda, 0)
 
-    /// With room for them all tiles stay, and with half of the room some; without, or if its memory is unknown, none. The bits are
-    /// the same.
+    /// With room for them all tiles stay on the device, and with room for half of them some; without room, or if the
+    /// free memory is unknown, none. The bits are the same.
     @Test(arguments: Fixtures.networks.suffix(2), AutoencoderHalf.allCases)
     func aDeviceKeepsWhatItHasRoomFor(_ fixture: NetworkFixture, _ half: AutoencoderHalf) throws {
         try onGPU { folder in
@@ -175,7 +176,8 @@ import Testing
         }
     }
 
-    /// A device out of memory in the middle of a picture: what it keeps goes to files, and nothing is lost but time.
+    /// A device that runs out of memory in the middle of a picture: what it keeps is moved to files, and only time is
+    /// lost.
     @Test(arguments: Fixtures.networks.suffix(2), AutoencoderHalf.allCases)
     func shortagesChangeNothing(_ fixture: NetworkFixture, _ half: AutoencoderHalf) throws {
         try onGPU { folder in
@@ -188,7 +190,7 @@ import Testing
                 #expect(found.toFiles > 0 && found.fromFiles > 0, "\(wish)")
                 #expect(gpu.resent == 1, "\(wish)")
             }
-            // Where nothing fails nothing is moved.
+            // Without a failure nothing is moved.
             let gpu = try renderer(fixture, Self.gpu, folder)
             let all = try evaluate(fixture, half, gpu, free: room)
             #expect(all.distance(to: plain) == 0)

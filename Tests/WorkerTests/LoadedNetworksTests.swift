@@ -69,7 +69,7 @@ import Worker
         let expected = try directly([view])[0]
         let predictions = try job.tensors([view, view])
         #expect(predictions.allSatisfy { $0.values == expected })
-        // Halves are the same bits, in one batch or in two.
+        // The halves have the same bits, in one batch or in two.
         let halves = try #require(view.halves)
         let together = try Evaluator(networks).evaluate(halves)
         #expect(view.joined(together).tensor?.values == expected)

@@ -5,7 +5,7 @@ import Protocol
 import Testing
 import Worker
 
-/// Workers of the tiny model that call themselves different hosts, in threads of this process.
+/// Workers with the tiny model that claim to be different hosts, in threads of this process.
 final class LyingHosts {
     /// A host's name, and when it lies.
     typealias Manner = (name: String, LyingNetworks.Manner)
@@ -36,7 +36,7 @@ final class LyingHosts {
         }
     }
 
-    /// Starts another host, with what a test makes of the model's networks.
+    /// Starts another host, with networks that a test makes from the model's.
     func add(_ name: String, _ make: (LoadedNetworks) -> any ModelNetworks) throws {
         let networks = make(LoadedNetworks(model, identity: identity, options: EngineOptions()))
         var options = WorkerProcess.Options(endpoint: cluster.endpoint, name: name)
@@ -45,7 +45,7 @@ final class LyingHosts {
         running.append((name, worker, NamedThread("worker") { try? worker.run() }))
     }
 
-    /// Ends one host, which leaves with what it holds.
+    /// Stops one host, which leaves with its unfinished units.
     func stop(_ name: String) {
         for host in running where host.name == name { host.worker.stop() }
     }

@@ -8,11 +8,11 @@ import Sampling
 import TestSupport
 import Testing
 
-/// Renders of the tiny model on hosts of which some lie.
+/// Renders with the tiny model on hosts, some of which lie.
 struct LyingRenders {
     static let model = Fixtures.networks.first?.checkpoint ?? ""
 
-    /// What is rendered; the size is 192×128 pixels, and there are four steps.
+    /// The settings of the render; the size is 192×128 pixels, and there are four steps.
     var settings: SettingChoices = {
         var settings = SettingChoices()
         settings.set(Settings.size, to: Extent(height: 128, width: 192))
@@ -40,7 +40,7 @@ struct LyingRenders {
         return rendering
     }
 
-    /// A render on hosts: what it reports, its picture, and what it warned of.
+    /// The outcome of a render on hosts, its picture, and its warnings.
     struct Result {
         let outcome: RenderOutcome
         let picture: Data
@@ -71,7 +71,7 @@ struct LyingRenders {
         }
     }
 
-    /// The picture of one host that does not lie.
+    /// The picture as one honest host renders it.
     func honest() throws -> Data {
         let hosts = try LyingHosts(Self.model, [("good", .never)])
         defer { hosts.stop() }
@@ -80,10 +80,10 @@ struct LyingRenders {
         return result.picture
     }
 
-    /// Renders until all these liars are found, and nobody else is.
+    /// Renders until exactly these liars are found.
     ///
-    /// A busy machine may give a host nothing to do, or its only wrong answer comes after another's and is not taken:
-    /// then nothing is found, rightly, and the render is made again. What `holds` says is true of every render.
+    /// A busy machine may give a host nothing to do, or its only wrong answer may come after another host's and not be
+    /// used: then it is right that nothing is found, and the render is repeated. `holds` is checked for every render.
     @discardableResult
     func untilFound(
         _ liars: Set<String>,
@@ -116,7 +116,7 @@ struct LyingRenders {
         let liars: Set<String>
     }
 
-    /// Renders with liars, all answers checked, and compares the picture.
+    /// Renders with liars while all answers are checked, and compares the picture.
     @discardableResult
     func check(
         _ manners: [LyingHosts.Manner],

@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 import Worker
 
-/// Workers that lack the model: from a real coordinator, and from one that lies.
+/// Workers that lack the model fetch it from a real coordinator, and from one that lies.
 @Suite struct ModelFetchTests {
     private let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     private let path = Fixtures.networks.first?.checkpoint ?? ""
@@ -63,7 +63,7 @@ import Worker
                     #expect(names.contains("model/unet/diffusion_pytorch_model.safetensors"))
                     #expect(!names.contains { $0.contains("text_encoder/model") }, "\(names)")
                     #expect(files("\(folder)/cache/partial").isEmpty)
-                    // It is there for the next worker, with no coordinator.
+                    // The next worker finds it there, without a coordinator.
                     let nowhere = try Endpoint("tcp://127.0.0.1:1")
                     let again = ModelFetcher(nowhere, keys, cache, quiet)
                     #expect(try again.model(digest, Cancellation())?.path == model.path)
@@ -143,7 +143,7 @@ import Worker
         }
     }
 
-    /// A coordinator that announces three chunks of random bytes as a model, and answers as it likes.
+    /// A coordinator that announces three chunks of random bytes as a model, and answers as a test specifies.
     private func withServer(
         _ answer: @escaping @Sendable (_ chunk: Int, [UInt8]) -> ChunkAnswer.Content?,
         announced: ((inout ModelCatalogue) -> Void)? = nil,
@@ -213,7 +213,7 @@ import Worker
                 }
             }
         )
-        // The chunks are right, and the file that they make is another.
+        // The chunks are right, but not the file that they make.
         try withServer(
             { .bytes($1) },
             announced: { catalogue in
@@ -235,7 +235,7 @@ import Worker
                 }
             }
         )
-        // The files are as announced, and are not the model.
+        // The files are as announced, but are not the model.
         try withServer(
             { .bytes($1) },
             body: { endpoint, _, _ in
@@ -275,7 +275,7 @@ import Worker
                     #expect(partial == catalogue.files[0].digest.description)
                     #expect(throws: (any Error).self) { try fetcher.model(model, Cancellation()) }
                     #expect(asked() == [2])
-                    // A damaged beginning is noticed, too.
+                    // A damaged partial file is noticed, too.
                     try Data(repeating: 7, count: 3 << 20).write(
                         to: URL(fileURLWithPath: "\(folder)/partial/\(partial)")
                     )
@@ -286,8 +286,8 @@ import Worker
         }
     }
 
-    /// Requests that were not answered, because the coordinator was started again or the network failed, are made again, as often
-    /// as necessary.
+    /// Requests that were not answered, because the coordinator was restarted or the network failed, are retried as
+    /// often as necessary.
     @Test(arguments: 1...3) func whatIsNotAnsweredIsAskedAgain(lost: Int) throws {
         let unanswered = Mutex(lost)
         try withServer(
@@ -324,7 +324,7 @@ import Worker
                     var progress = FetchProgress(total: catalogue.size, quiet)
                     let isDone = try fetch.run(&progress)
                     #expect(isDone && asked().count { $0 == 1 } == lost + 1)
-                    #expect(log.count("sends nothing of the model") == 1, "\(log.text)")
+                    #expect(log.count("is not sending the model") == 1, "\(log.text)")
                     #expect(log.count("the coordinator answers") == 1, "\(log.text)")
                 }
             }

@@ -7,7 +7,8 @@ import TestSupport
 import Testing
 import Worker
 
-/// Workers that fetch the model from others on their network: those that are honest, lie, stall or refuse.
+/// Workers that fetch the model from others on their network: from honest ones, and from ones that lie, stall or
+/// refuse.
 @Suite struct NeighbourTests {
     private let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
@@ -34,7 +35,7 @@ import Worker
         }
     }
 
-    /// A process that answers as it likes, without keys.
+    /// A server that answers as a test specifies, without keys.
     private final class Server {
         let source: ChunkSource
         private let server: ChunkServer
@@ -54,7 +55,7 @@ import Worker
             )
         }
 
-        /// Chunks that it was asked for.
+        /// Chunks requested so far.
         var asked: [Int] { served.all }
         private let served: Served
 
@@ -72,9 +73,9 @@ import Worker
         func end() { server.end() }
     }
 
-    /// Fetches the file, whose bytes must be right in any case.
+    /// Fetches the file; its bytes must be right in any case.
     ///
-    /// - Returns: what was logged, which chunks the coordinator and the neighbour were asked for
+    /// - Returns: the log, and the chunks requested from the coordinator and from the neighbour
     private func fetch(
         patience: Duration = .milliseconds(700),
         measured: Duration = .seconds(60),
@@ -127,7 +128,7 @@ import Worker
             .bytes(chunk == 1 ? right.reversed() : right)
         }
         #expect(log.contains("sent wrong bytes (chunk 1 of model/f): it is left out"), "\(log)")
-        // What it sent before was checked, and is not fetched twice.
+        // What it sent before was checked, and is not fetched again.
         #expect(coordinator == [1, 2] && Set(neighbour) == [0, 1, 2])
     }
 
@@ -139,7 +140,7 @@ import Worker
         #expect(coordinator == [1, 2])
     }
 
-    /// Each answer comes in time, and all of a model's would take days.
+    /// Each answer comes in time, but a whole model would take days.
     @Test func aNeighbourThatCrawlsIsLeft() throws {
         let (log, coordinator, _) = try fetch(patience: .seconds(5), measured: .milliseconds(300)) {
             _,
@@ -160,7 +161,7 @@ import Worker
         #expect(rest == [0, 1, 2] && !prepared.contains("left out"), "\(prepared)")
     }
 
-    /// Only those that the coordinator named, only while it names them, and only files of the model.
+    /// Only workers that the coordinator named, only while it names them, and only files of the model.
     @Test func onlyGuestsGetOnlyTheModel() throws {
         let path = Fixtures.networks.first?.checkpoint ?? ""
         let model = try Model(path: path)

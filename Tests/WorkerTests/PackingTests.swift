@@ -5,9 +5,9 @@ import Protocol
 import Testing
 import Worker
 
-/// Tensors that are packed on the way.
+/// Tensors that are packed for transfer.
 @Suite struct PackingTests {
-    /// To other hosts and back tensors are packed, over a socket of this host they are not; the answers are the same.
+    /// Tensors are packed to and from other hosts, but not over a socket on this host; the answers are the same.
     @Test func tensorsArePackedForOtherHosts() throws {
         let views = makeViews(6, side: 32)
         func run(_ endpoint: Endpoint?) throws -> (sent: Int, received: Int) {
@@ -22,11 +22,11 @@ import Worker
         let (here, away) = (try run(nil), try run(Endpoint("tcp://127.0.0.1:0")))
         let plain = 6 * 32 * 32 * 4 * 4
         #expect(here.sent > plain && here.received > plain, "\(here)")
-        // Whole numbers with many zeros in their last digits.
+        // Whole numbers, whose last bits are mostly zero.
         #expect(away.sent < plain * 3 / 4 && away.received < plain * 3 / 4, "\(away)")
     }
 
-    /// A coordinator that has not said so may not read them.
+    /// A coordinator that has not announced it may be unable to read packed tensors.
     @Test(arguments: [true, false]) func answersArePackedWhereTheJobSaysSo(packs: Bool) throws {
         var options = SessionScript.options()
         options.hello.packs = true

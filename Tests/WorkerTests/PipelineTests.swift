@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 import Worker
 
-/// What a device does while its worker's thread does other things. The GPUs are those of `Tests/FakeTorch`.
+/// What a device does while its worker's thread does other things. The GPUs are simulated by `Tests/FakeTorch`.
 @Suite(.serialized) struct PipelineTests {
     private static let gpu = DeviceName.numbered(.cuda, 0)
 
@@ -35,7 +35,7 @@ import Worker
         EngineOptions(backend: .torch, threads: 2, device: device, torch: folder)
     }
 
-    /// A guided view of its own noise; 16×16, or less high.
+    /// A guided view with its own noise, `height`×16 latent pixels.
     private func view(
         _ number: Int,
         _ fixture: NetworkFixture? = nil,
@@ -71,7 +71,8 @@ import Worker
         return .tile(0, .decoder, latent)
     }
 
-    /// What a computing thread posts for batches that all wait for it from the beginning. Units are numbered from 1.
+    /// The notes that a computing thread posts for batches that are all queued from the beginning. Units are numbered
+    /// from 1.
     private func run(
         _ networks: LoadedNetworks,
         _ batches: [[WorkUnit]],
@@ -133,7 +134,7 @@ import Worker
         try results(notes).map { try $0.get().wholeTensor }
     }
 
-    /// What happened, each kind of step once: latents uploaded, operations, predictions downloaded, answers.
+    /// The order of events, repetitions merged: latents uploaded, operations, predictions downloaded, answers.
     private func steps(_ log: String, _ shapes: Set<String>) throws -> [String] {
         var steps: [String] = []
         for line in try String(contentsOfFile: log, encoding: .utf8).split(separator: "\n") {
@@ -167,8 +168,8 @@ import Worker
         }
     }
 
-    /// While the device computes a batch the next one is uploaded; nothing but the download waits, and only then is the device
-    /// idle until the next batch has been started, before the answers of the first.
+    /// While the device computes a batch, the next one is uploaded. Only the download waits, and only then is the
+    /// device idle, until the next batch has been started; the answers of the first follow after that.
     @Test func aGPUComputesWhileTheNextBatchIsUploaded() throws {
         #expect(
             try order(on: Self.gpu) == [
@@ -189,7 +190,7 @@ import Worker
         )
     }
 
-    /// A batch that is given up is answered in its turn, and no other one with it.
+    /// A cancelled batch is answered in its turn, and no other batch is cancelled with it.
     @Test(arguments: [[], [1], [2], [3], [1, 2], [1, 2, 3]] as [Set<Int>])
     func cancelledBatchesHaveTheirTurn(_ cancelled: Set<Int>) throws {
         try inTemporaryFolder { folder in
@@ -210,7 +211,7 @@ import Worker
         }
     }
 
-    /// Wherever memory is short, whichever batch it is for: every unit is answered, in order.
+    /// Wherever memory runs out, and for whichever batch: every unit is answered, in order.
     @Test(arguments: ["oom", "empty"]) func fullMemoryCostsNoAnswer(_ kind: String) throws {
         try inTemporaryFolder { folder in
             let gpus = try FakeTorch.buildGPUs(in: folder, count: 1, real: nil)
@@ -239,7 +240,7 @@ import Worker
         }
     }
 
-    /// A loss is the last that is heard of the device, and nobody's fault.
+    /// A loss is the last note about the device, and no unit is blamed for it.
     @Test func aLossEndsTheThread() throws {
         try inTemporaryFolder { folder in
             let gpus = try FakeTorch.buildGPUs(in: folder, count: 1, real: nil)
@@ -261,7 +262,7 @@ import Worker
     }
 }
 
-/// The same with PyTorch behind the GPUs.
+/// The same with PyTorch behind the simulated GPUs.
 extension PipelineTests {
     private func onGPUs<T>(defines: [String] = [], _ body: (String) throws -> T) throws -> T {
         try inTemporaryFolder { folder in
@@ -276,7 +277,7 @@ extension PipelineTests {
         }
     }
 
-    /// Batches of unlike views and a tile between them: the bits of one evaluation after the other.
+    /// Batches of different views with a tile between them: the same bits as one evaluation after the other.
     @Test(.enabled(if: TestedBackends.hasTorch), arguments: Fixtures.networks)
     func resultsAreThoseOfOneBatchAfterTheOther(_ fixture: NetworkFixture) throws {
         try onGPUs { folder in
@@ -303,7 +304,7 @@ extension PipelineTests {
         }
     }
 
-    /// Halved batches are the same views.
+    /// Halved batches give the same results.
     @Test(.enabled(if: TestedBackends.hasTorch)) func fullMemoryLeavesTheAnswersRight() throws {
         try onGPUs { folder in
             let plain = try networks(options(nil, .processor), batch: 2)
@@ -325,7 +326,7 @@ extension PipelineTests {
         }
     }
 
-    /// Large tensors go by way of page-locked memory, where there is any.
+    /// Large tensors are transferred through page-locked memory where there is any.
     @Test(.enabled(if: TestedBackends.hasTorch), arguments: [[], ["WITHOUT_PINNED"]])
     func uploadsAreWhole(_ defines: [String]) throws {
         try onGPUs(defines: defines) { folder in

@@ -6,7 +6,7 @@ import Foundation
 import Protocol
 import Testing
 
-/// The worker program of the tests, beside the program that runs them.
+/// The tests' worker program, in the same folder as the program that runs the tests.
 private let testWorker: String = {
     let program =
         (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
@@ -40,7 +40,7 @@ private func makeCluster(
 
 private func isRunning(_ process: Int32) -> Bool { kill(process, 0) == 0 }
 
-/// Where the private directory of a cluster is.
+/// The private directory of a cluster.
 private func folder(_ cluster: LocalCluster) throws -> String {
     (try #require(cluster.cluster.endpoint.path) as NSString).deletingLastPathComponent
 }
@@ -74,7 +74,7 @@ private func folder(_ cluster: LocalCluster) throws -> String {
         #expect(eventually { cluster.cluster.statistics.count == 2 })
         kill(processes[0], SIGSTOP)
         let job = cluster.cluster.open(geometry)
-        // Its units are moved or copied as soon as the other worker is idle.
+        // The stopped worker's units are moved or copied as soon as the other worker is idle.
         let views = makeViews(10)
         #expect(try job.tensors(views).map(\.values) == expected(views))
         #expect(
@@ -84,7 +84,7 @@ private func folder(_ cluster: LocalCluster) throws -> String {
         #expect(!processes.contains(where: isRunning))
     }
 
-    /// A render would wait for it for ever.
+    /// Otherwise a render would wait for it indefinitely.
     @Test func theLastWorkerIsKilledWhenItIsFrozen() throws {
         let cluster = try makeCluster(["slow:5"], silence: .seconds(2), patience: .seconds(6))
         defer { cluster.stop() }
@@ -95,7 +95,7 @@ private func folder(_ cluster: LocalCluster) throws -> String {
         #expect(error?.reason.contains("was killed by signal 9") == true, "\(error?.reason ?? "")")
     }
 
-    /// Eight of nine send heartbeats and never answer: the first tile, views, and another tile.
+    /// Eight of nine workers send heartbeats but never answer: the first tile, views, and another tile.
     @Test func silentWorkersDelayNothing() throws {
         let cluster = try makeCluster(Array(repeating: "hang", count: 8) + ["slow:5"])
         defer { cluster.stop() }
@@ -111,7 +111,7 @@ private func folder(_ cluster: LocalCluster) throws -> String {
                 #expect(try job.tensors(views).map(\.values) == expected(views))
             }
         }
-        // Two seconds at most until the honest one is known; then it does everything.
+        // At most two seconds until the honest worker is known; after that it does everything.
         print("90 views and 3 tiles beside eight mute workers: \(time)")
         #expect(time < .seconds(20))
     }
@@ -165,7 +165,7 @@ private func folder(_ cluster: LocalCluster) throws -> String {
         #expect(!processes.contains(where: isRunning))
     }
 
-    /// The lifeline: what the kernel closes when a coordinator is killed.
+    /// The lifeline: a pipe that the kernel closes when a coordinator is killed.
     @Test func workersEndWhenStandardInputEnds() throws {
         let directory = try PrivateDirectory()
         defer { directory.remove() }

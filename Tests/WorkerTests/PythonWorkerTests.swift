@@ -23,8 +23,8 @@ private let python = ProcessInfo.processInfo.environment["TESSERA_TEST_PYTHON"]
         return process
     }
 
-    /// In the version of the protocol, and in the one before, which knows no checksums; and with every third answer damaged.
-    /// Over TCP tensors are packed in both directions.
+    /// With the current version of the protocol, with the previous one, which has no checksums, and with every third
+    /// answer damaged. Over TCP, tensors are packed in both directions.
     @Test(
         arguments: [["--protocol", "8"], ["--protocol", "7"], ["--flip", "3"]],
         [nil, "tcp://127.0.0.1:0"]

@@ -7,9 +7,9 @@ import TestSupport
 import Testing
 import Worker
 
-/// Workers that stay when they are refused: they change to what is required, or keep calling.
+/// Workers that keep running when they are refused: they change to what is required, or retry.
 @Suite(.serialized) struct RefusedWorkerTests {
-    /// Changes to any model but one.
+    /// Changes to any model, unless the model is missing.
     private struct FakeChanges: NetworkChanges {
         struct Missing: Error, CustomStringConvertible {
             var description: String { "the model is not on this host" }
@@ -55,7 +55,7 @@ import Worker
         #expect(local.cluster.statistics.isEmpty)
     }
 
-    /// What kept it from changing for one coordinator is not held against it by the next one.
+    /// An obstacle to changing for one coordinator is not held against the worker by the next one.
     @Test func anObstacleToSomethingElseDoesNotCount() throws {
         var hello = WorkerMessage.Hello(
             name: "box-1",
@@ -81,7 +81,7 @@ import Worker
         }
     }
 
-    /// With --only, workers that an earlier command left running on other hosts do not join, and stay.
+    /// With --only, workers that an earlier command left running on other hosts do not join, but keep running.
     @Test func workersThatWereNotSelectedDoNotJoin() throws {
         let local = try ThreadCluster { $0.selected = ["box-1"] }
         defer { local.stop() }
@@ -95,7 +95,7 @@ import Worker
         #expect(local.cluster.refused.isEmpty && local.ending(of: "cave-1") == nil)
     }
 
-    /// Without something to change to, it ends with both models in its last words.
+    /// A worker that cannot change ends with an error that names both models.
     @Test func otherWorkersEnd() throws {
         let local = try ThreadCluster()
         defer { local.stop() }
@@ -106,7 +106,7 @@ import Worker
         #expect(words.contains("/models/fake") && words.contains("/models/here"))
     }
 
-    /// Bytes of two precisions or backends must not be mixed where one was asked for.
+    /// Results of two precisions or backends must not be mixed if one was requested.
     @Test(arguments: [("bf16", nil), (nil, "onednn")] as [(String?, String?)])
     func anotherPrecisionOrBackendIsRefused(precision: String?, backend: String?) throws {
         let local = try ThreadCluster {
@@ -155,7 +155,7 @@ import Worker
         let required = try required(paths.1)
         let changed = try changes(isAuthenticated: true).networks(present, for: required)
         #expect(changed.identity == required.model)
-        // Back to its own, under whatever path the coordinator has it.
+        // Back to its own model, whatever the coordinator's path for it.
         let own = WorkerRequirements(
             model: ModelIdentity(digest: present.identity.digest, path: "/elsewhere")
         )
@@ -165,7 +165,7 @@ import Worker
         )
     }
 
-    /// Whoever has not proved to be the coordinator cannot make a worker read files.
+    /// A peer that has not proved to be the coordinator cannot make a worker read files.
     @Test func strangersCannotNameFiles() throws {
         let (present, required) = (try networks(paths.0), try required(paths.1))
         #expect(throws: (any Error).self) {

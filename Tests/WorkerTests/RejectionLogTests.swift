@@ -3,7 +3,7 @@ import Protocol
 import Testing
 
 @Suite struct RejectionLogTests {
-    /// Whoever may connect without being admitted can make keys without end.
+    /// Anyone who can connect without being admitted can make any number of keys.
     @Test func aStrangerWithManyKeysFillsNoLog() throws {
         let heard = HeardLines()
         var log = RejectionLog()
@@ -13,7 +13,7 @@ import Testing
         }
         #expect(heard.count("a worker was rejected: its public key") == 8, "\(heard.text)")
         #expect(heard.count("more connections were rejected, of other keys") == 1)
-        // Later, another one is named again, and so is one that knocks again.
+        // Later, another key is named again, and so is one that keeps trying.
         let key = try KeyPair.new().publicKey
         log.note([.notAllowed(key)], at: .seconds(120), heard.logger())
         log.note([.notAllowed(key)], at: .seconds(125), heard.logger())

@@ -8,7 +8,7 @@ import Worker
 
 /// Workers behind a relay, in threads of this process.
 @Suite(.serialized) struct RelayTests {
-    /// Windows of one latent, which overlap by half.
+    /// Windows of one latent, overlapping by half.
     private func windows() throws -> [WorkUnit] {
         let side = 64
         let latent = Tensor(
@@ -31,7 +31,7 @@ import Worker
         }
     }
 
-    /// The answers are those of a cluster without a relay; what windows share comes to the site once.
+    /// The answers are the same as without a relay; pixels that windows share are sent to the site once.
     @Test func answersAreTheSameAndPixelsComeOnce() throws {
         let views = try windows()
         let local = try ThreadCluster()
@@ -49,7 +49,7 @@ import Worker
         #expect(traffic.received < once + all / 4, "\(traffic)")
     }
 
-    /// A relay that is gone takes its workers along, and they come back with the next one.
+    /// A relay that is lost takes its workers with it, and they return with the next one.
     @Test func aRelayMayBeStartedAgain() throws {
         let views = try windows()
         let local = try ThreadCluster { $0.policy.silence = .seconds(2) }
@@ -71,7 +71,7 @@ import Worker
         _ = try second?.stop()
     }
 
-    /// A worker of a site that is lost may have had what others need: it is sent again.
+    /// A lost worker of a site may have held pixels that others need: they are sent again.
     @Test func aLostWorkerTakesNothingAlong() throws {
         let views = try windows()
         let local = try ThreadCluster { $0.policy.silence = .seconds(2) }
@@ -91,7 +91,7 @@ import Worker
         _ = try site.stop()
     }
 
-    /// A task that refers to something that never comes is given back, and the worker can take as many as before.
+    /// A task that refers to data that never arrives is given back, and the worker can take as many tasks as before.
     @Test func aTaskThatCannotBeCompletedIsGivenBack() throws {
         let directory = try PrivateDirectory()
         defer { directory.remove() }

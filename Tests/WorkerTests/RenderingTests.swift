@@ -39,7 +39,7 @@ private final class RealCluster {
     }
 }
 
-/// How a render on a thread of its own ended.
+/// How a render on its own thread ended.
 private final class Ending: Sendable {
     let result = Mutex<Result<RenderOutcome, any Error>?>(nil)
 
@@ -49,7 +49,7 @@ private final class Ending: Sendable {
     }
 }
 
-/// Renders as a caller other than the command line makes them.
+/// Renders that a caller other than the command line starts.
 @Suite(.serialized) struct RenderingTests {
     private static let model = Fixtures.networks.first?.checkpoint ?? ""
 
@@ -95,7 +95,7 @@ private final class Ending: Sendable {
                             on: { _, _, _, _ in Rendering.Workers(cluster: cluster) },
                             control: control
                         ) { report in
-                            // In the second phase, whose views are the workers'.
+                            // In the second phase, whose views are computed by the workers.
                             if case .progress(.phase(1, _)) = report { control.cancel() }
                         }
                     }
@@ -110,7 +110,7 @@ private final class Ending: Sendable {
                 FileManager.default.contents(atPath: "\(folder)/\($0).png")
             }
             #expect(pictures[0] != nil && pictures[0] == pictures[1])
-            // The cluster is there for the next.
+            // The cluster remains available for the next render.
             _ = try rendering("\(folder)/next.png", seed: 3).run(
                 on: { _, _, _, _ in Rendering.Workers(cluster: cluster) }
             )
@@ -133,7 +133,7 @@ private final class Ending: Sendable {
         }
     }
 
-    /// What an observer throws ends the render, and its workers with it.
+    /// An error that an observer throws ends the render, and its workers with it.
     @Test func anObserverEndsTheRender() throws {
         try inTemporaryFolder { folder in
             let real = try RealCluster(Self.model)

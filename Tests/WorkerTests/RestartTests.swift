@@ -10,7 +10,7 @@ import Testing
         var restarts = Restarts()
         let pauses = (1...6).map { _ in restarts.pause(after: .seconds(1)) }
         #expect(pauses == [1, 2, 4, 8, 16].map { .seconds($0) } + [nil])
-        // One that worked for long has its five starts again.
+        // A worker that ran for long enough has its five restarts again.
         #expect(restarts.pause(after: .seconds(601)) == .seconds(1))
     }
 
@@ -35,7 +35,7 @@ import Testing
         #expect(events.starts == 2, "nothing starts in a group that was stopped")
     }
 
-    /// Ending by its own decision, or because somebody asked for it, is for good.
+    /// A worker that ends by its own decision, or because it was asked to, is not restarted.
     @Test func aWorkerThatEndsInOrderStaysAway() throws {
         for script in ["exit 64", "kill -TERM $$"] {
             let events = EventList()
@@ -47,7 +47,7 @@ import Testing
     }
 }
 
-/// What a group of workers reports.
+/// Records the events of a group of workers.
 private final class EventList: Sendable {
     private let events = Mutex<[WorkerGroup.Event]>([])
 

@@ -41,7 +41,7 @@ import Testing
     @Test(arguments: SchedulerKind.allCases)
     func theSameLatentFromOneAndTwoWorkers(_ kind: SchedulerKind) throws {
         let sampler = try makeSampler(kind)
-        // Second evaluations are planned as steps of their own.
+        // Second evaluations are planned as separate steps.
         let evaluations =
             switch kind {
             case .heun, .dpm2, .dpm2Ancestral, .dpmSDE: 7

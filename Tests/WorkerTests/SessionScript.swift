@@ -2,7 +2,7 @@ import Engine
 import Protocol
 import Worker
 
-/// A session, its actions in short words.
+/// A worker session whose actions are written as short strings.
 struct SessionScript {
     typealias State = WorkerSessionState
 
@@ -31,7 +31,7 @@ struct SessionScript {
         return options
     }
 
-    /// One that has been welcomed.
+    /// A session that has been welcomed.
     static func serving(_ options: State.Options = options()) -> SessionScript {
         var script = SessionScript(options)
         _ = script.on(.connected)
@@ -75,7 +75,7 @@ struct SessionScript {
     }
 }
 
-/// What suites of a worker's session share.
+/// Helpers that the suites for worker sessions share.
 protocol SessionSuite {}
 
 extension SessionSuite {

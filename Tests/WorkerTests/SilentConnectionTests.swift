@@ -13,16 +13,16 @@ import Testing
             logger: lines.logger()
         ) { $0.policy.silence = .milliseconds(300) }
         defer { local.stop() }
-        // A program that connects and is never heard of, beside a worker.
+        // A program that connects and then sends nothing, next to a worker.
         let mute = try Socket(.dealer, in: SocketContext())
         try mute.connect(local.cluster.endpoint)
         try local.add()
         let job = local.cluster.open(geometry)
         let views = makeViews(2)
         #expect(try job.tensors(views).map(\.values) == expected(views))
-        #expect(eventually { lines.count("has said nothing") == 1 })
+        #expect(eventually { lines.count("has sent nothing") == 1 })
         Thread.sleep(forTimeInterval: 0.7)
-        #expect(lines.count("has said nothing") == 1)
+        #expect(lines.count("has sent nothing") == 1)
         withExtendedLifetime(mute) {}
     }
 
@@ -38,7 +38,7 @@ import Testing
         let views = makeViews(8)
         #expect(try job.tensors(views).map(\.values) == expected(views))
         Thread.sleep(forTimeInterval: 0.7)
-        #expect(lines.count("has said nothing") == 0)
+        #expect(lines.count("has sent nothing") == 0)
     }
 
     @Test func aWorkerThatNeverAnswersIsNamedAtTheEnd() throws {

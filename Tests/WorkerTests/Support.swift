@@ -66,12 +66,12 @@ final class ThreadCluster {
         return host
     }
 
-    /// Ends one worker.
+    /// Stops one worker.
     func stop(_ name: String) {
         for (worker, other) in zip(workers, names) where other == name { worker.stop() }
     }
 
-    /// Ends everything.
+    /// Stops all workers and the cluster.
     func stop() {
         for worker in workers { worker.stop() }
         for thread in threads { thread.join() }
@@ -79,7 +79,7 @@ final class ThreadCluster {
         directory.remove()
     }
 
-    /// How the worker ended, if by an error.
+    /// The error with which the worker ended, if any.
     func ending(of name: String) -> String? { endings.errors.withLock { $0[name] } }
 }
 
@@ -95,7 +95,7 @@ let geometry = ModelGeometry(
     encoder: FakeNetworks.network(.encoder)
 )
 
-/// Prompts that are simple numbers.
+/// Prompts whose embeddings are simple numbers.
 func prompts(negative: Float? = 1) -> Prompts {
     func prompt(_ value: Float) -> Embedding {
         Embedding(
@@ -123,7 +123,7 @@ func makeViews(_ count: Int, side: Int = 4, prompts: Prompts = prompts()) -> [Wo
     }
 }
 
-/// What the fake model makes of them, computed here.
+/// The fake model's results for the views, computed here.
 func expected(_ views: [WorkUnit]) throws -> [[Float]] {
     let evaluator = Evaluator(FakeNetworks())
     return try views.map { try evaluator.evaluate([$0])[0].tensor?.values ?? [] }
@@ -139,7 +139,7 @@ extension UnitRenderer {
     }
 }
 
-/// Waits until something holds.
+/// Waits until the condition holds, and returns whether it does.
 func eventually(_ holds: () -> Bool, within seconds: Double = 10) -> Bool {
     let deadline = Date(timeIntervalSinceNow: seconds)
     while Date() < deadline {

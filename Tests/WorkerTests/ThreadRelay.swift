@@ -3,7 +3,7 @@ import Fleet
 import Protocol
 import Testing
 
-/// A relay before a cluster, in threads of this process.
+/// A relay in front of a cluster, in threads of this process.
 final class ThreadRelay {
     let relay: Relay
     private let directory: PrivateDirectory?

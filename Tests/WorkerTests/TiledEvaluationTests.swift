@@ -9,10 +9,10 @@ import TestSupport
 import Testing
 
 @Suite struct TiledEvaluationTests {
-    /// The bar of encoding: deviations of the latent that a number may be off.
+    /// Tolerance of encoding, in standard deviations of the latent.
     private static let maxOfLatent = 0.002
 
-    /// The bar: levels of 255 that a pixel, and all pixels on average, may be off.
+    /// Tolerance of decoding, in levels of 255: for one pixel, and for all pixels on average.
     private static let most = (one: 0.5, mean: 0.05)
 
     private static let models =
@@ -65,7 +65,7 @@ import Testing
         }
     }
 
-    /// Tiles of every position give the latent that one encode of the whole gives.
+    /// Tiles in every position give the same latent as one encode of the whole picture.
     @Test(arguments: models, TestedBackends.all)
     func tilesMatchOneEncode(_ model: String, _ backend: BackendKind) throws {
         let vae = try VAE(
@@ -99,7 +99,7 @@ import Testing
         #expect(Double(relativeError(alone, whole.cut(region))) > 10 * error)
     }
 
-    /// Tiles of every position, at edges and inside, of unequal sizes.
+    /// Tiles in every position, at edges and inside, of unequal sizes.
     @Test(arguments: models, TestedBackends.all)
     func tilesMatchOneDecode(_ model: String, _ backend: BackendKind) throws {
         let vae = try VAE(
@@ -140,8 +140,8 @@ import Testing
         #expect(Double(apart.max() ?? 0) > 10 * one)
     }
 
-    /// A tile that stays in memory between two norms, one that is stored in a file, and one that is lost at every norm and
-    /// computed again have the same bits.
+    /// A tile has the same bits whether it stays in memory between two norms, is stored in a file, or is lost at every
+    /// norm and computed again.
     @Test(arguments: models, AutoencoderHalf.allCases)
     func keptTilesChangeNothing(_ model: String, _ half: AutoencoderHalf) throws {
         func evaluated(tileBytes: Int, losing: Bool = false) throws -> [Float] {
@@ -177,8 +177,8 @@ import Testing
         #expect(try evaluated(tileBytes: 1 << 30, losing: true) == kept)
     }
 
-    /// Pictures whose tiles have nothing in common with the whole: black with a bright corner, flat beside noise, and lines
-    /// like those of text.
+    /// Pictures whose tiles are unlike the whole: black with a bright corner, flat next to noise, and lines like those
+    /// of text.
     @Test(arguments: models) func unevenPicturesAreOneDecode(_ model: String) throws {
         let vae = try VAE(
             model: Model(path: model),
@@ -224,8 +224,8 @@ import Testing
         }
     }
 
-    /// The same bytes for any number of workers, of which one leaves in the middle, one spoils everything and one keeps
-    /// nothing.
+    /// The same bytes for any number of workers, even if one leaves halfway, one returns only NaN, or one keeps no
+    /// tiles.
     @Test(arguments: AutoencoderHalf.allCases) func workersChangeNothing(half: AutoencoderHalf)
         throws
     {
@@ -250,7 +250,7 @@ import Testing
         for workers in 1...3 {
             let local = try ThreadCluster()
             defer { local.stop() }
-            // Slow ones, so that others have joined before all is done.
+            // Slow workers, so that others join before everything is done.
             for index in 0..<workers {
                 try local.add(index == 1 || workers == 2 ? .slow(5) : .good)
             }
@@ -270,7 +270,7 @@ import Testing
             if let forgetful { #expect(forgetful.missCount > 0) }
         }
         #expect(results[0] == results[1] && results[0] == results[2])
-        // The tokens came to the workers, and the statistics are those of the whole.
+        // The tokens reached the workers, and the statistics are those of the whole.
         #expect(results[0].contains { abs($0) > 1 })
     }
 
@@ -333,7 +333,7 @@ import Testing
                 try vae.evaluate(half, input, as: PicturePart(norm: 1), keys: keys)
             }
         }
-        // Half a latent pixel.
+        // Not a whole number of latent pixels.
         #expect(throws: InputError.self) {
             let odd = Tensor(zeros: [1, vae.config.factor, vae.config.factor + 1, 3])
             return try vae.evaluate(.encoder, odd, as: PicturePart(norm: 1), keys: [])

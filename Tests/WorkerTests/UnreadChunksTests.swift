@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 import Worker
 
-/// Peers that ask for the model and do not read it.
+/// Peers that request the model but do not read it.
 @Suite struct UnreadChunksTests {
     private let path = Fixtures.networks.first?.checkpoint ?? ""
 
@@ -15,7 +15,7 @@ import Worker
         try socket.send(WorkerMessage.fetch(chunks).frames)
     }
 
-    /// Chunks that can still be read when nothing is asked for any more.
+    /// The number of chunks that can still be read without further requests.
     private func drain(_ socket: borrowing Socket) throws -> Int {
         let wakeup = try Wakeup()
         var (count, last) = (0, ContinuousClock.now)
@@ -31,7 +31,7 @@ import Worker
         return count
     }
 
-    /// It gets what its limit allows, others get the model meanwhile, and it goes on when it reads.
+    /// Such a peer gets what its limit allows, others get the model meanwhile, and it continues once it reads.
     @Test func aPeerThatNeverReadsCostsAFewTensOfMegabytes() throws {
         let model = try Model(path: path)
         let (coordinator, silent) = (try KeyPair.new(), try KeyPair.new())
@@ -52,7 +52,7 @@ import Worker
             cache: nil
         )
         let file = try #require(ModelCatalogue.Digest(hex: hex))
-        // Its own queue is short: what it does not read stays with the coordinator.
+        // Its own queue is short, so that unread messages stay with the coordinator.
         var limits = FrameLimits()
         limits.waiting = 1
         let socket = try Socket(
@@ -63,12 +63,12 @@ import Worker
         )
         try socket.connect(cluster.endpoint)
         let sixteen = ChunkRequest(file, Array(repeating: 0, count: ChunkRequest.maxChunks))
-        // 3.2 GB.
+        // Requests for 3.2 GB.
         for _ in 0..<200 {
             #expect(try ask(socket, sixteen) == .sent)
             Thread.sleep(forTimeInterval: 0.01)
         }
-        #expect(heard.count("asks for more of the model than it reads") >= 1, "\(heard.text)")
+        #expect(heard.count("requests the model faster than it reads") >= 1, "\(heard.text)")
         try inTemporaryFolder { folder in
             let security = Security.worker(honest, coordinator: coordinator.publicKey)
             let cache = ModelCache(path: folder)
@@ -79,14 +79,14 @@ import Worker
         }
         let most = Outboxes.maxUnread / ModelCatalogue.chunkBytes
         let read = try drain(socket)
-        // Its system and its own queue hold some more.
+        // The peer's system and its own queue hold some more.
         #expect((most / 2...most + 16).contains(read), "\(read)")
-        // What it has read makes room again.
+        // What it has read makes room for more.
         #expect(try ask(socket, sixteen) == .sent)
         #expect(try drain(socket) == 16)
     }
 
-    /// A worker that asks for the same embedding again and again, and does not read.
+    /// A worker that requests the same embedding again and again, and does not read.
     @Test func anEmbeddingIsNotQueuedTwice() throws {
         var configuration = Cluster.Configuration(
             endpoint: try Endpoint("tcp://127.0.0.1:0"),
@@ -97,7 +97,7 @@ import Worker
         defer { cluster.stop() }
         let job = cluster.open(geometry)
         defer { job.end() }
-        // 8 MiB, much more than what sockets buffer.
+        // 8 MiB, much more than sockets buffer.
         let embedding = Embedding(context: Tensor(zeros: [1, 1024, 2048]))
         let views = makeViews(1, prompts: Prompts(positive: embedding, negative: nil))
         let thread = NamedThread("render") { _ = try? job.evaluate(views) { _ in } }

@@ -6,7 +6,7 @@ import Protocol
 import Sampling
 import Testing
 
-/// Liars in refinements: found, and the picture is the same.
+/// Liars in refinements are found, and the picture is the same.
 @Suite(.serialized) struct VerifyRefineTests {
     private func renders(_ size: Extent, scale: Double) -> LyingRenders {
         var renders = LyingRenders()
@@ -28,8 +28,8 @@ import Testing
         try renders.check([("a", .never), ("b", manner)], liars: ["b"], honest: renders.honest())
     }
 
-    /// Larger than a VAE decodes at once: one host lies about tiles that it encodes, another about those that it
-    /// decodes. More than a minute of computing: a part of `make soak`.
+    /// Larger than a VAE decodes at once: one host lies about the tiles that it encodes, another about those that it
+    /// decodes. Takes more than a minute of computing, so it is a part of `make soak`.
     @Test(.enabled(if: ProcessInfo.processInfo.environment["TESSERA_SLOW_TESTS"] != nil))
     func tiles() throws {
         let renders = renders(Extent(height: 1032, width: 1024), scale: 8)

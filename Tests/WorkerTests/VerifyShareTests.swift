@@ -9,7 +9,7 @@ import Testing
         [("a", .never), ("b", manner), ("c", .never)]
     }
 
-    /// A host that nobody knows is checked at least once: one that always lies is found as soon as it has answered.
+    /// An unknown host is checked at least once: one that always lies is found as soon as it has answered.
     @Test(arguments: 1...3 as ClosedRange<UInt64>) func aNewHostThatAlwaysLies(seed: UInt64) throws
     {
         let renders = LyingRenders(seed: seed)
@@ -19,13 +19,13 @@ import Testing
         }
     }
 
-    /// Wrong from a step on: what was checked before it was good, so all that is wrong is thrown away.
+    /// Wrong from some step on: answers that were checked before are good, so everything wrong is discarded.
     @Test(arguments: 1...4 as ClosedRange<UInt64>) func aHostThatBreaks(seed: UInt64) throws {
         let renders = LyingRenders(seed: seed)
         let honest = try renders.honest()
         let hosts = Self.hosts(.below(timestep: 600))
         try renders.untilFound(["b"], among: hosts, .share(0.5)) { result in
-            // Not noticed, the picture may be wrong.
+            // If it is not noticed, the picture may be wrong.
             #expect(result.found.isEmpty || result.picture == honest)
         }
         try renders.untilFound(["b"], among: hosts, .all) { result in

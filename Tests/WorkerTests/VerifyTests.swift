@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 import Worker
 
-/// Pictures with wrong answers, found and repaired.
+/// Wrong answers are found, and the picture is repaired.
 @Suite(.serialized) struct VerifyTests {
     private static let model = LyingRenders.model
 
@@ -20,7 +20,7 @@ import Worker
         LyingRenders().rendering(picture, verify, book: book)
     }
 
-    /// The picture without a liar.
+    /// The picture without any liar.
     private static let honest = Result { try LyingRenders().honest() }
 
     /// Renders with liars and compares the picture.
@@ -45,13 +45,13 @@ import Worker
         try check([("a", .never), ("b", .every(10)), ("c", .never)], liars: ["b"])
     }
 
-    /// Good for most of the render.
+    /// The liar is honest for most of the render.
     @Test func wrongAtTheLastSteps() throws {
         let outcome = try check([("a", .never), ("b", .below(timestep: 300))], liars: ["b"])
         #expect(outcome.checks.returns > 0)
     }
 
-    /// The coordinator finds out.
+    /// They confirm each other; the coordinator finds out.
     @Test func twoLiarsAgree() throws {
         try check([("a", .always), ("b", .always), ("c", .never)], liars: ["a", "b"])
     }
@@ -68,7 +68,7 @@ import Worker
                 try LyingRenders().rendering("\(folder)/out.png", .all, logger: warnings.logger())
                     .run(on: { _, _, _, _ in Rendering.Workers(cluster: hosts.cluster) })
             }
-            // Less than any wait for others.
+            // Shorter than any wait for other hosts.
             #expect(ContinuousClock.now - start < .seconds(25))
             #expect(
                 error.reason.hasPrefix("no worker is left whose answers are right: worker a on")
@@ -82,7 +82,7 @@ import Worker
         }
     }
 
-    /// It is said at once, not when the wait is over; and a host that joins meanwhile goes on.
+    /// The lie is reported at once, not after the wait, and a host that joins meanwhile continues the render.
     @Test func anotherHostGoesOnAfterASingleLiar() throws {
         try inTemporaryFolder { folder in
             let hosts = try LyingHosts(Self.model, [("a", .always)])
@@ -117,7 +117,7 @@ import Worker
         try inTemporaryFolder { folder in
             let hosts = try LyingHosts(Self.model, [("a", .never), ("b", .every(10))])
             defer { hosts.stop() }
-            // A busy machine may give a host nothing to do in one render.
+            // A busy machine may give a host nothing to do during one render.
             let found = try (1...10).contains { _ in
                 try LyingRenders().render(on: hosts, .all).found == ["b"]
             }
@@ -147,7 +147,7 @@ import Worker
         }
     }
 
-    /// The saved state depends on no answer that was not checked.
+    /// The saved state does not depend on answers that were not checked.
     @Test func aRenderIsResumedWhileChecksAreOutstanding() throws {
         try inTemporaryFolder { folder in
             let hosts = try LyingHosts(

@@ -5,7 +5,7 @@ import Worker
 
 /// Devices that compute one batch while the next is uploaded.
 @Suite struct WorkerSessionBatchTests: SessionSuite {
-    /// One that has its prompts and computes batches of up to `size` views, two at once.
+    /// A session that has its prompts and computes batches of up to `size` views, two batches at once.
     private func deep(_ size: Int = 1) -> Script {
         var deeper = options()
         (deeper.depth, deeper.batches) = (2, BatchSizes(limit: size))
@@ -24,7 +24,7 @@ import Worker
 
     @Test func aSecondBatchIsPassedOnAhead() {
         var script = deep()
-        // The prompts were not asked for, but they are here.
+        // The prompts are already here, although they were not requested.
         #expect(script.on(task(1)) == ["compute u1"])
         #expect(script.on(task(2)) == ["compute u2"])
         #expect(script.on(task(3)) == [])
@@ -34,7 +34,7 @@ import Worker
         #expect(script.on(task(4)) == ["compute u4"])
     }
 
-    /// A batch that is not full waits: passed on ahead, the first view that arrives would be a batch of its own.
+    /// A partial batch waits: passed on ahead, the first view that arrives would be a batch by itself.
     @Test func onlyFullBatchesArePassedOnAhead() {
         var script = deep(2)
         #expect(script.on(task(1)) == ["compute u1"])
@@ -43,11 +43,11 @@ import Worker
         #expect(script.on(task(4)) == [])
         #expect(script.on(finished(1)) == ["answer u1", "ask 1"])
         #expect(script.on(finished(2)) == ["answer u2", "ask 1"])
-        // It is its turn.
+        // Now it is this view's turn.
         #expect(script.on(finished(3)) == ["answer u3", "ask 1", "compute u4"])
     }
 
-    /// Tiles are not staged; views behind one are.
+    /// Tiles are not passed on ahead; views behind one are.
     @Test func tilesAreComputedInTheirTurn() {
         var script = deep()
         #expect(script.on(task(1)) == ["compute u1"])
@@ -80,7 +80,7 @@ import Worker
         )
     }
 
-    /// Both are given up, and nothing of the new connection is passed on before they have ended.
+    /// Both batches are cancelled, and nothing of the new connection is passed on before they have ended.
     @Test func oldBatchesEndBeforeThoseOfAnotherConnection() {
         var script = deep()
         _ = script.on(task(1))
@@ -102,7 +102,7 @@ import Worker
         #expect(script.on(.stop) == ["goodbye", "end stopped"])
     }
 
-    /// A smaller limit concerns the batches that are not passed on yet.
+    /// A smaller limit applies to batches that have not been passed on yet.
     @Test func sizesMayShrinkWhileTwoAreUnderway() {
         var script = deep(2)
         for unit: UInt64 in 1...5 { _ = script.on(task(unit)) }

@@ -4,7 +4,8 @@ import Testing
 import Worker
 
 @Suite struct WorkerSessionTests: SessionSuite {
-    /// A coordinator of the version before refuses by version: the next hello says that one, and later ones the own again.
+    /// A coordinator with the previous version refuses by version: the next hello states that version, and later ones
+    /// the worker's own again.
     @Test func anOlderCoordinatorIsSpokenToInItsVersion() throws {
         var state = State(options: options())
         func versions(_ event: State.Event) -> [UInt32] {
@@ -28,7 +29,7 @@ import Worker
         var welcome = CoordinatorMessage.Welcome(heartbeat: .seconds(1), timeout: .seconds(50))
         welcome.version = oldestProtocolVersion
         #expect(versions(.received(.welcome(welcome))) == [])
-        // It sends no reports, which that version does not know.
+        // The worker sends no reports, because that version does not know them.
         let later = state.handle(.tick, at: .seconds(30))
         #expect(later.count == 1)
         guard case .send(.heartbeat)? = later.first else {
@@ -37,7 +38,7 @@ import Worker
         }
         #expect(versions(.received(.goodbye(.unknown))) == [0])
         #expect(versions(.connected) == [protocolVersion])
-        // Refused in the version that it said, it is refused for something else.
+        // A refusal in the version that the worker stated has another reason.
         #expect(versions(refusal(protocolVersion)) == [])
     }
 
@@ -45,7 +46,7 @@ import Worker
         var script = Script.serving()
         _ = script.on(.received(.job(both)))
         #expect(script.on(.malformed(.damaged(UnitID(3)))) == ["damaged u3", "ask 1"])
-        // Nobody knows what it was: the connection ends, with nobody to blame.
+        // It is unknown what the message was: the connection ends, and nobody is blamed.
         #expect(script.on(.malformed(.damaged(nil))) == ["goodbye", "reconnect 100"])
     }
 
@@ -69,7 +70,7 @@ import Worker
         )
     }
 
-    /// Tokens of a picture: requested once, by whichever part comes first, and again on another connection.
+    /// Tokens of a picture: requested once, by whichever part comes first, and again over another connection.
     @Test func partsWaitForTheirKeys() {
         let tokens = [Embedding(context: Tensor(zeros: [1, 3, 2])), text]
         func part(_ unit: UInt64) -> State.Event {
@@ -96,13 +97,13 @@ import Worker
         #expect(script.on(.received(.embedding(negative.digest, negative))) == ["compute u1"])
         #expect(script.on(task(2)) == [])
         #expect(script.on(finished(1)) == ["answer u1", "ask 1", "compute u2"])
-        // The same prompts in another job are here already.
+        // The same prompts in another job are already here.
         #expect(script.on(.received(.job(.init(id: 2)))) == [])
         #expect(script.on(task(3, job: 2)) == [])
         #expect(script.on(finished(2)) == ["answer u2", "ask 1", "compute u3"])
     }
 
-    /// Views that fit together are computed together, and twice as many are asked for; tiles stay alone.
+    /// Views that fit together are computed together, and twice as many are requested; tiles stay alone.
     @Test func compatibleViewsAreComputedTogether() {
         var changed = options()
         changed.batches = BatchSizes(limit: 3)
@@ -120,7 +121,7 @@ import Worker
         #expect(
             script.on(.received(.embedding(negative.digest, negative))) == ["compute u1 u2 u3"]
         )
-        // Only when nobody needs any of them is the batch cancelled.
+        // The batch is cancelled only when none of its views is needed.
         #expect(script.on(.received(.abandon([UnitID(2)]))) == [])
         #expect(script.on(finished(1)) == ["answer u1", "ask 1"])
         #expect(script.on(finished(2)) == ["answer u2", "ask 1"])
@@ -128,7 +129,7 @@ import Worker
         #expect(script.on(.received(.abandon([UnitID(4), UnitID(6)]))) == ["cancel"])
         #expect(script.on(finished(4)) == ["answer u4", "ask 1"])
         #expect(script.on(finished(6)) == ["answer u6", "ask 1", "compute u5"])
-        // The device's memory allows one.
+        // The device's memory allows one view at a time.
         #expect(script.on(.fitted(1)) == ["batch 1"])
         _ = script.on(task(7))
         _ = script.on(task(8))
@@ -201,7 +202,7 @@ import Worker
         #expect(script.on(.received(.abandon([UnitID(1)]))) == ["cancel"])
         let ended = State.Event.finished(UnitID(1), microseconds: 1, .failure(.cancelled))
         #expect(script.on(ended) == ["ask 1", "compute u2"])
-        // It may have been computed by then: that is an answer like any other.
+        // It may have been computed by then: then its answer is like any other.
         #expect(script.on(.received(.abandon([UnitID(2)]))) == ["cancel"])
         #expect(script.on(finished(2)) == ["answer u2", "ask 1"])
         #expect(script.on(task(3, decode: true)) == ["compute u3"])
@@ -281,7 +282,8 @@ import Worker
         #expect(script.on(.received(.refusal(refusal))) == ["end refused"])
     }
 
-    /// A worker that computes as one coordinator requires, and not as it was told, does so for that one only.
+    /// A worker that computes as one coordinator requires, and not as its options say, does so for that coordinator
+    /// only.
     @Test func aSessionMayEndWithItsConnection() {
         var ends = options()
         ends.endsWithConnection = true

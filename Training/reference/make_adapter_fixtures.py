@@ -2,9 +2,9 @@
 
     make_adapter_fixtures.py FIXTURES OUT     OUT/*.safetensors, OUT/peft-*/, OUT/adapters.json (cases), OUT/expected.safetensors
 
-LyCORIS 4.1.3 is asked by its modules' forward pass: its `merge_to` multiplies LoHa and decomposed LoKr by alpha / rank twice. DoRA at
-another strength than 1 is W + strength * (merged - W), `apply_dora_scale` of LyCORIS, as in ComfyUI and A1111; LyCORIS's modules
-mix only the norms there. PEFT 0.21.2 merges (`merge_and_unload`) what it saved itself.
+LyCORIS 4.1.3 is evaluated through its modules' forward pass, because its `merge_to` multiplies LoHa and decomposed LoKr by
+alpha / rank twice. DoRA at another strength than 1 is W + strength * (merged - W), `apply_dora_scale` of LyCORIS, as in
+ComfyUI and A1111; LyCORIS's modules mix only the norms there. PEFT 0.21.2 merges (`merge_and_unload`) what it saved itself.
 """
 import json, os, shutil, sys
 
@@ -26,7 +26,7 @@ NORMS = ["mid_block.resnets.0.norm1", "mid_block.attentions.0.transformer_blocks
 
 
 def fill(module, size):
-    """Values that half precision holds, of a size that shows and leaves the answers of their order."""
+    """Values that are exact in half precision, large enough to be visible and small enough to keep the outputs' order of magnitude."""
     for name, p in module.named_parameters():
         if name == "dora_scale" or name == "rescale":
             p.data = (p.data * (1 + 0.3 * torch.randn(p.shape, generator=G))).half().float()
@@ -79,7 +79,7 @@ def dotted(part, name, pipe, xl):
 
 
 def make(pipe, xl, made, naming, multipliers):
-    """Modules for the pipe, in force, and their file."""
+    """Active modules for the pipe, and their file."""
     file, modules = {}, []
     for part, name, target, build, size in made:
         module = build(target, multipliers.get(part, multipliers["*"]))

@@ -1,4 +1,4 @@
-"""UNets that take a picture besides the latent, and renders with them by Diffusers: `inpaint/inputs.safetensors` (the first
+"""UNets that take a picture in addition to the latent, and renders with them by Diffusers: `inpaint/inputs.safetensors` (the first
 layers of such UNets; all else is that of make_fixtures.py's checkpoints) and `inpaint/guided.{safetensors,json}`.
 
     OMP_NUM_THREADS=1 python make_guided_fixtures.py ../../Tests/Fixtures
@@ -38,7 +38,7 @@ PIPELINES = {
     ("inpaint", "sd"): StableDiffusionInpaintPipeline, ("inpaint", "xl"): StableDiffusionXLInpaintPipeline,
     ("edit", "sd"): StableDiffusionInstructPix2PixPipeline, ("edit", "xl"): StableDiffusionXLInstructPix2PixPipeline,
 }
-# Channels, and runs: sampler, steps, strength or guidance by the picture, guidance.
+# Input channels, and runs: sampler, steps, strength or image guidance scale, guidance scale.
 USES = {
     "inpaint": (9, [("ddim", 6, 1.0, 3.0), ("euler", 8, 0.75, 3.0)]),
     "edit": (8, [("ddim", 6, 1.6, 3.0), ("euler", 6, 2.5, 2.0), ("ddim", 4, 1.5, 1.0)]),

@@ -38,7 +38,7 @@ photo.save(out / "photo.png")
 mask.save(out / "mask.png")
 
 SCHEDULERS = {
-    # SDXL's file is of another scheduler and says nothing of clipping, which Diffusers' DDIM would then do.
+    # SDXL's file is for another scheduler and does not mention clipping, which Diffusers' DDIM would then do.
     "ddim": lambda c: DDIMScheduler.from_config(c, clip_sample=False), "euler": lambda c: EulerDiscreteScheduler.from_config(c),
     "dpmpp_2m": lambda c: DPMSolverMultistepScheduler.from_config(c),
 }

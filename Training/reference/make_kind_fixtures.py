@@ -1,4 +1,4 @@
-"""Tiny models of the kinds that people have besides plain Stable Diffusion, and what Diffusers computes with them:
+"""Tiny models of the kinds that people use besides plain Stable Diffusion, and what Diffusers computes with them:
 
     /work/venv/bin/python Training/reference/make_kind_fixtures.py Tests/Fixtures Tests/Fixtures/kinds
 
@@ -39,13 +39,15 @@ FOUR = dict(block_out_channels=(16, 24, 32, 32), attention_head_dim=4)
 CROSS = dict(down_block_types=("CrossAttnDownBlock2D",) * 3, up_block_types=("CrossAttnUpBlock2D",) * 3)
 
 UNETS = {
-    # BK-SDM: half of the blocks; small lacks the middle, tiny the coarsest level, too. tiny-sd is the latter's sibling.
+    # BK-SDM: half of the blocks; small lacks the middle block, tiny also the coarsest level. tiny-sd is the latter's
+    # sibling.
     "bk-base": ("sd15", dict(**SD, **FOUR, layers_per_block=1)),
     "bk-small": ("sd15", dict(**SD, **FOUR, layers_per_block=1, mid_block_type=None)),
     "bk-tiny": ("sd15", dict(**SD, block_out_channels=(16, 24, 32), attention_head_dim=4, layers_per_block=1, mid_block_type=None, **CROSS)),
     "lcm": ("sd15", dict(**SD, **FOUR, layers_per_block=1, time_cond_proj_dim=16)),
     "lcm-xl": ("sdxl", dict(**XL, layers_per_block=1, time_cond_proj_dim=18)),
-    # SSD-1B and Segmind-Vega: another number of transformer blocks in each attention layer, and half of the middle.
+    # SSD-1B and Segmind-Vega: different numbers of transformer blocks in the attention layers, and half of the middle
+    # block.
     "ssd": ("sdxl", dict(**XL, layers_per_block=2, mid_block_type="UNetMidBlock2D", transformer_layers_per_block=[1, [2, 2], [4, 4]],
                          reverse_transformer_layers_per_block=[[4, 4, 5], [2, 1, 1], 1])),
     "vega": ("sdxl", dict(**XL, layers_per_block=2, mid_block_type="UNetMidBlock2D", transformer_layers_per_block=[1, [1, 1], [2, 2]],
@@ -88,7 +90,7 @@ def stock(pipe, noise, guidance=GUIDANCE, **more):
 
 
 class Ensemble(Denoiser):
-    """A base model, and below a timestep its refiner."""
+    """A base model and, below a timestep, its refiner."""
 
     def __init__(self, base, refiner, start):
         super().__init__(*base)

@@ -1,4 +1,4 @@
-"""Prompts with weights, layers left out, second prompts and textual inversions: what Transformers' text encoders make of them.
+"""Prompts with weights, skipped layers, second prompts and textual inversions: what Transformers' text encoders make of them.
 
     make_language_fixtures.py FIXTURES OUT     OUT/language.json (cases), OUT/language.safetensors (contexts), OUT/*.safetensors (inversions)
 

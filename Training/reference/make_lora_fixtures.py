@@ -2,7 +2,7 @@
 
     make_lora_fixtures.py FIXTURES OUT        OUT/*.safetensors, OUT/lora.json (cases), OUT/expected.safetensors
 
-Files are written in the forms that people have: kohya's (Diffusers' module names for SD 1 and 2, the original ones for SDXL),
+Files are written in the forms that people use: kohya's (Diffusers' module names for SD 1 and 2, the original ones for SDXL),
 PEFT's with its settings in the header, Diffusers' own from before PEFT (`processor.to_q_lora`) and between (`lora_linear_layer`).
 
 Diffusers 0.42 gives every attention layer of a kohya file the commonest alpha of the file, and so every layer without one. The

@@ -69,7 +69,7 @@ def main(fixtures, out):
         classes = [CLIPTextModel, CLIPTextModelWithProjection]
         encoders = [classes[i].from_pretrained(f"{folder}/text_encoder{n}").float().eval() for i, n in enumerate(names)]
         unet = UNet2DConditionModel.from_pretrained(f"{folder}/unet").float().eval()
-        for t in tokenizers:  # a prompt of one chunk is what Transformers makes of it
+        for t in tokenizers:  # for a prompt of one chunk the ids are those of Transformers
             plain = t("a lake at dawn", padding="max_length", max_length=77, truncation=True).input_ids
             assert whole(t, pieces(t, "a lake at dawn")[0][0]) == plain
         for name, (prompt, negative) in CASES.items():

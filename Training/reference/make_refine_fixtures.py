@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python make_refine_fixtures.py ../../Tests/Fixtures
 
-Phase 1 is the recorded one of make_fixtures.py's run `2x`, so only what comes after it is new. Few-step models have the
-weights' shapes of any other: what is theirs is the schedule and the guidance of 1, which the last runs of sd15 have.
+Phase 1 is the recorded one of make_fixtures.py's run `2x`, so only what comes after it is new. Few-step models have
+weights of the same shapes as others; only the schedule and the guidance scale of 1 are theirs, which the last runs of sd15 use.
 """
 import hashlib
 import json
@@ -82,7 +82,7 @@ for kind, runs in RUNS.items():
             return predict(x, t, torch.cat([target, torch.tensor([float(c) for c in crop]), target]), guidance)
 
         first = given["run.2x.final.0"]
-        # SDXL's ids hold the size of the target, so that phase 1 of another target is another one.
+        # SDXL's ids contain the size of the target, so phase 1 differs for another target.
         if pooled is not None and last[0] != 2:
             pipe.scheduler.set_timesteps(recorded["steps"])
             first = T["base_noise"] * pipe.scheduler.init_noise_sigma

@@ -6,7 +6,7 @@
 From k-diffusion comes DPM++ 3M SDE: the third order of Diffusers' `sde-dpmsolver++` has a term of the wrong sign. The
 levels of ComfyUI's "simple" and "ays" are written out here, and run by Euler's method. Samplers that have no such levels in
 Diffusers are run over them by k-diffusion (`euler_a`; `ddim`, which is Euler's method on the variance-exploding latent), by
-Diffusers on timesteps of one's own where levels are whole timesteps (`lcm`, `ddpm` on "simple"), and else by the formulas of
+Diffusers on custom timesteps where levels are whole timesteps (`lcm`, `ddpm` on "simple"), and else by the formulas of
 ComfyUI's samplers of these names, which are written out.
 """
 
@@ -52,7 +52,7 @@ def run(name, steps, **options):
     sys.modules[kind.__module__].randn_tensor = lambda *args, **kwargs: noise[now["i"]]
     if name == "DPMSolverSDEScheduler":
         def brownian(a, b):
-            # Increments of one motion over sigma: the second contains the first.
+            # Increments of one Brownian motion over sigma: the second includes the first.
             a, b, z = float(a), float(b), noise[now["i"]]
             if now["middle"] is None:
                 now["middle"] = (b, z)
@@ -84,7 +84,7 @@ def sampling(folder):
 
 
 def k_run(k, kind, function, steps, levels_of, **options):
-    """Of the levels that a scheduler of Diffusers lays out."""
+    """k-diffusion's sampler over the levels of a Diffusers scheduler."""
     scheduler = getattr(diffusers, levels_of)(**BASE, **options)
     scheduler.set_timesteps(steps)
     sigmas = scheduler.sigmas.double()
@@ -193,7 +193,7 @@ def timesteps_run(kind, name, steps, **options):
 
 PUBLISHED = dict(ays=[14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029],
                  ays_sdxl=[14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.380, 0.234, 0.113, 0.029])
-# What Diffusers has of the same source; its last level is left to the sampler.
+# Diffusers' copy of the same schedules; it leaves the last level to the sampler.
 schedules = diffusers.schedulers.AysSchedules
 assert PUBLISHED["ays"][:-1] == schedules["StableDiffusionSigmas"][:-1]
 assert PUBLISHED["ays_sdxl"][:-1] == schedules["StableDiffusionXLSigmas"][:-1]

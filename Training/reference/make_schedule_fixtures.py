@@ -53,7 +53,7 @@ def sgm_run(steps):
     start, outputs = numbers(1, 1, 1, 1, SIZE), numbers(2, steps, 1, 1, 1, SIZE)
     x = start.double() * sigmas[0]
     for i in range(steps):
-        # Of epsilon: (x − x₀)/σ is the prediction itself.
+        # With epsilon prediction, (x − x₀)/σ is the prediction itself.
         x = x + outputs[i].double() * (sigmas[i + 1] - sigmas[i])
     return dict(scheduler="EulerDiscreteScheduler", steps=steps, config=BASE, choice=dict(sgm=True),
                 timesteps=times.tolist(), sigmas=sigmas.tolist(), init_noise_sigma=float(sigmas[0]),

@@ -4,7 +4,7 @@
 
 The vocabulary is that of the fixtures' SD 1.5, cut to its first merges. A case has the files of a folder as text and, for each
 prompt, the ids between begin and end. Where files begin with a byte-order mark or have CRLF, which Transformers itself refuses
-or mistakes, the ids are those of the same files without.
+or misreads, the ids are those of the same files without them.
 """
 import json, os, sys, tempfile
 

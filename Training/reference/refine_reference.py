@@ -33,9 +33,9 @@ def gaussian(side):
 
 
 def restored(x, means, places, window):
-    """A latent whose windows have the means of another one again: each window's offset, weighted as in fusing."""
+    """A latent whose windows get back the means of another one: each window's offset, weighted as in fusing."""
     w = torch.outer(gaussian(window), gaussian(window))[None, None]
-    # Windows overlap, and share pixels: what is left is taken back three times more.
+    # Windows overlap and share pixels: what remains is corrected three more times.
     for _ in range(4):
         total, weights = torch.zeros_like(x), torch.zeros(1, 1, *x.shape[2:])
         for (top, left), mean in zip(places, means):
@@ -171,7 +171,7 @@ def refine(denoise, vae, base, end, latent, phase_noise, sizes, window, stride, 
         total, weights = torch.zeros_like(x), torch.zeros(1, 1, height, width)
         places, outs = [], []
         for top, bottom, left, right in windows(height, width, min(window, height, width), stride, jitter):
-            # These count from a margin that no window of ours reads.
+            # These coordinates count from a margin, which none of our windows reads.
             top, left = (min(max(v - reach, 0), n - window) for v, n in ((top, height), (left, width)))
             view = x[:, :, top:top + window, left:left + window]
             out = denoise(view, t, ((top + reach) * factor, (left + reach) * factor), guidance)
@@ -190,7 +190,7 @@ def refine(denoise, vae, base, end, latent, phase_noise, sizes, window, stride, 
         e = end.noise_of(whole(z, 0, 1, trace), z, 0)
         mixed = slerp(e, phase_noise[s], noise) if noise > 0 else e
         x = end.noised(z, mixed)
-        # Those of the enlarged latent, in windows that are not shifted.
+        # The means of the enlarged latent, in windows that are not shifted.
         places = [(min(max(top - reach, 0), height - window), min(max(left - reach, 0), width - window))
                   for top, _, left, _ in windows(height, width, window, stride, lambda low, high: 0)]
         w = torch.outer(gaussian(window), gaussian(window))[None, None]

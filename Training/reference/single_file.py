@@ -5,7 +5,7 @@ that the Swift tests build such files from.
     single_file.py layouts FIXTURES OUT               OUT/<kind>.json: a list per fixture, and one per published size
     single_file.py check FIXTURES                     the lists against Diffusers' own readers of such files
 
-The map goes from Diffusers' names to the original ones: the inverse of what Tessera reads with, and written apart from it.
+The map goes from Diffusers' names to the original ones: the inverse of the one that Tessera reads with, and written independently of it.
 A list has, for each tensor of the file, its component, its name there, what is done to it, and its shape:
 copy, conv (a matrix as a 1x1 convolution), transpose, stack (queries, keys and values: three names), extra (not in the folder).
 """

@@ -1,7 +1,8 @@
-/// Wraps libjpeg's ordinary interface: its errors longjmp, which must not cross Swift frames; these functions return.
+/// Wraps libjpeg's ordinary interface, whose errors longjmp, which must not cross Swift frames; these functions return
+/// instead.
 ///
-/// Functions that return int return 0, or −1 after an error whose text `…_error` gives. After an
-/// error a writer or reader may only be asked for that text and closed.
+/// Functions that return int return 0, or −1 after an error, whose text `…_error` gives. After an error only that text
+/// and `close` may be used.
 #ifndef TESSERA_CJPEG_H
 #define TESSERA_CJPEG_H
 
@@ -14,7 +15,7 @@ enum { TESSERA_JPEG_LONGEST_SIDE = 65500 };
 /// Reads one picture, row by row.
 typedef struct tessera_jpeg_reader tessera_jpeg_reader;
 
-/// What precedes the rows.
+/// The properties of a picture that are known before its rows are read.
 typedef struct {
     uint32_t width;
     uint32_t height;
@@ -22,17 +23,16 @@ typedef struct {
     int channels;
 } tessera_jpeg_header;
 
-/// Reads from an open file, from its current offset. Null if out of memory. The caller closes the file after
+/// Reads from an open file, from its current offset. Returns null if out of memory. The caller closes the file after
 /// the reader.
 tessera_jpeg_reader *tessera_jpeg_reader_open(int descriptor);
 
 /// Reads everything before the rows.
 int tessera_jpeg_reader_header(tessera_jpeg_reader *reader, tessera_jpeg_header *header);
 
-/// Reads the next row: `channels` · width numbers of 16 bits; of CMYK, the shares of ink.
+/// Reads the next row: `channels` · width samples of 16 bits; CMYK values are amounts of ink.
 ///
-/// Before its first row a progressive picture is read to its end, and its coefficients are kept: at most
-/// 768 MiB, and at most 100 scans.
+/// The first call reads a progressive picture to its end and keeps its coefficients: at most 768 MiB and 100 scans.
 int tessera_jpeg_reader_row(tessera_jpeg_reader *reader, uint16_t *row);
 
 /// Reads what follows the last row.
@@ -43,18 +43,18 @@ const char *tessera_jpeg_reader_error(const tessera_jpeg_reader *reader);
 
 void tessera_jpeg_reader_close(tessera_jpeg_reader *reader);
 
-/// Writes one picture of RGB, 8 bits of each, into an open file.
+/// Writes one RGB picture, 8 bits per sample, into an open file.
 typedef struct tessera_jpeg_writer tessera_jpeg_writer;
 
-/// Null if out of memory. The caller keeps `descriptor` and closes it after the writer.
+/// Returns null if out of memory. The caller keeps `descriptor` and closes it after the writer.
 tessera_jpeg_writer *tessera_jpeg_writer_open(int descriptor);
 
-/// Writes everything before the rows: full colour resolution from quality 90 on, half of it below.
+/// Writes everything before the rows. Chroma has full resolution from quality 90 on, and half resolution below.
 ///
 /// - Parameters:
 ///   - quality: 1 to 100
 ///   - exif: content of an APP1 segment
-///   - count: its bytes, at most 65,533
+///   - count: size of `exif` in bytes, at most 65,533
 int tessera_jpeg_writer_begin(
     tessera_jpeg_writer *writer, uint32_t width, uint32_t height, int quality, const uint8_t *exif, size_t count);
 

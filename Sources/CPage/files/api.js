@@ -19,7 +19,7 @@ export function forgetToken() {
   location.reload();
 }
 
-// One dialog, however many requests wait for the token.
+// One dialog, however many requests are waiting for the token.
 function askForToken(why) {
   asking ??= new Promise((resolve) => {
     const dialog = document.querySelector("#sign-in");
@@ -43,13 +43,13 @@ async function send(path, options = {}) {
     const used = token;
     const headers = { ...options.headers };
     if (used) headers.Authorization = `Bearer ${used}`;
-    // Without credentials of its own the browser does not open its window for a name and a password.
+    // Without credentials the browser does not show its own login dialog.
     const answer = await fetch(new URL(path, base), { ...options, headers, credentials: "omit" }).catch((error) => {
       throw error instanceof TypeError ? new Error("The service does not answer.") : error;
     });
     if (answer.status !== 401) return answer;
-    // Another request may have brought a new token in the meantime.
-    if (used === token) await askForToken(used ? "This token is not valid, or its time is over." : "");
+    // Another request may have obtained a new token in the meantime.
+    if (used === token) await askForToken(used ? "This token is invalid or has expired." : "");
   }
 }
 

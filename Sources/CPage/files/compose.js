@@ -1,4 +1,4 @@
-// The form: what is asked for, and what it would cost.
+// The form: the request and its estimated cost.
 import { get, post, upload } from "./api.js";
 import { make, find, plural, roughly, bytes, later, attempt, say, whole } from "./dom.js";
 import * as jobs from "./jobs.js";
@@ -10,10 +10,10 @@ const sizes = [["Square", 1024, 1024], ["Landscape", 1536, 1024], ["Portrait", 1
 const formats = { png: "PNG", jpeg: "JPEG", webp: "WebP", tif: "TIFF" };
 const presets = {
   "": "What the model itself suggests.", draft: "Quick, to see whether the prompt and the seed are right.", standard: "For a picture to keep.",
-  fine: "More overlap and more steps, for the last word.", reference: "The slow method of the paper, with every scale.",
+  fine: "More overlap and more steps, for the best quality.", reference: "The slow method of the paper, with every scale.",
 };
 let initImage = null;
-// Fields that the form does not show: of a picture that is rendered again.
+// Fields that the form does not show, kept from a picture that is rendered again.
 let hidden = {};
 
 function segments(names) {
@@ -36,7 +36,7 @@ function markSize() {
   });
 }
 
-// What keeps the form from being sent, told like the service's refusals; the field gets the focus.
+// What prevents the form from being sent, worded like the service's refusals; the invalid field gets the focus.
 function problem() {
   const field = [...fields].find((field) => !field.checkValidity());
   if (!field) return "";
@@ -49,7 +49,7 @@ function problem() {
 
 function request() {
   const chosen = { ...settings.read(form), size: `${fields.width.value}x${fields.height.value}` };
-  // As text: a seed may have more digits than a number of JavaScript.
+  // As text: a seed may have more digits than a JavaScript number can represent exactly.
   const seed = fields.seed.value.trim();
   if (seed !== "") chosen.seed = Number.isSafeInteger(Number(seed)) ? Number(seed) : seed;
   const loras = [...find("#lora-list").children].filter((row) => find("[type=checkbox]", row).checked)
@@ -84,13 +84,13 @@ const price = later(async () => {
   }
 }, 350);
 
-// By how long the last pictures of the model took; empty before there is one.
+// Estimated from the model's most recent pictures; empty if there are none yet.
 function timeOf(plan, model) {
   const each = jobs.secondsPerCall(model);
   return each === null ? "" : roughly(each * plan.unetCalls);
 }
 
-// Beside the name of each preset stands what the picture would cost with it.
+// Shows next to each preset what the picture would cost with it.
 async function pricePreset(label, { preset, ...body }) {
   const name = find("input", label).value;
   const small = find("small", label);
@@ -111,7 +111,7 @@ function changed() {
   price();
 }
 
-// Another finished picture makes the times better known.
+// Each finished picture improves the time estimates.
 let measured = 0;
 jobs.watch(() => {
   const count = jobs.finished().length;
@@ -122,7 +122,7 @@ jobs.watch(() => {
 async function setInit(file) {
   const stored = await upload(file);
   showInit(stored.id, URL.createObjectURL(file));
-  // The same shape as the picture, as large as was asked for.
+  // Same aspect ratio as the uploaded picture, same area as requested.
   const area = Number(fields.width.value) * Number(fields.height.value);
   const scale = Math.sqrt(area / (stored.width * stored.height));
   fields.width.value = Math.max(8, Math.round(stored.width * scale / 8) * 8);
@@ -160,7 +160,7 @@ function acceptDrops() {
   find("#init-shown button").addEventListener("click", () => { showInit(null); changed(); });
 }
 
-// Puts the settings of a picture into the form.
+// Fills the form with a picture's settings.
 export function fill(of, { seed = true, scale = 1 } = {}) {
   const { prompt, negativePrompt, model, preset, format, loras, settings: chosen = {}, initImage: init, ...rest } = of.request;
   hidden = rest;
@@ -212,7 +212,7 @@ export async function start() {
     try {
       const job = await jobs.submit(request());
       say(`Queued: ${whole(job.unetCalls)} UNet calls`);
-      // On a phone the picture comes above the form.
+      // On a phone the running picture is above the form.
       if (matchMedia("(max-width: 900px)").matches) scrollTo({ top: 0, behavior: "smooth" });
     } catch (error) {
       find("#compose-error").textContent = error.message;

@@ -1,6 +1,6 @@
-// Elements, and numbers as people read them.
+// DOM elements, and numbers formatted for people.
 
-// A new element: attributes, listeners (on…), then children.
+// Creates an element: attributes, listeners (on…), then children.
 export function make(name, given = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(given)) {
@@ -42,7 +42,7 @@ export function duration(seconds) {
   return both(`${Math.floor(seconds / 3600)} h`, `${Math.floor((seconds % 3600) / 60)} min`);
 }
 
-// A time that is only known roughly: in one unit, of which there are at least two.
+// An approximate time in one unit, of which there are at least two (except seconds).
 export function roughly(seconds) {
   if (seconds >= 7200) return `${Math.round(seconds / 3600)} h`;
   if (seconds >= 120) return `${Math.round(seconds / 60)} min`;
@@ -77,12 +77,12 @@ export function say(text) {
   timer = setTimeout(() => note.classList.remove("shown"), 4000);
 }
 
-// Runs what a person asked for; a refusal is told, and not lost.
+// Runs a user's action; an error is shown instead of lost.
 export const attempt = (work) => async (...given) => {
   try { return await work(...given); } catch (error) { say(error.message); return null; }
 };
 
-// Calls later, once, however often it is asked in between.
+// Debounces: calls `work` once, `wait` ms after the last request.
 export function later(work, wait) {
   let waiting = 0;
   return () => { clearTimeout(waiting); waiting = setTimeout(work, wait); };

@@ -7,7 +7,7 @@ import { open } from "./viewer.js";
 const thumbs = new Map();
 const remove = attempt(jobs.remove);
 
-// Pictures are fetched when they come into view; with a token no plain address would do.
+// Previews are fetched when they come into view. An `img` URL would not do: it cannot carry a token.
 const sight = new IntersectionObserver((entries) => {
   for (const entry of entries) {
     if (!entry.isIntersecting) continue;
@@ -23,7 +23,7 @@ async function load(image, tries = 0) {
     image.src = thumbs.get(id);
     image.hidden = false;
   } catch (error) {
-    // A large picture is being cut into tiles, or the service is busy; what is wrong with the request stays wrong.
+    // Retry while a large picture is being cut into tiles or the service is busy; other client errors are permanent.
     const isFinal = error.status >= 400 && error.status < 500 && error.status !== 429;
     if (!isFinal && tries < 1000 && items.has(id)) setTimeout(() => load(image, tries + 1), 2000);
   }

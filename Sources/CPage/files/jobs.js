@@ -1,4 +1,4 @@
-// What the page knows of jobs: loaded once, then kept true by events.
+// The page's copy of the jobs: loaded once, then kept up to date by events.
 import { get, post, follow } from "./api.js";
 
 const page = 24;
@@ -24,7 +24,7 @@ export const finished = () => all("done", "failed").sort((a, b) => b.finished - 
 export const hasOlder = () => older;
 export const job = (id) => jobs.get(id);
 
-// How long a UNet call takes, by the last pictures of a model; null before there is one.
+// Seconds per UNet call, from the model's last three pictures; null if there are none yet.
 export function secondsPerCall(model) {
   const last = all("done").filter((job) => job.model === model && job.started)
     .sort((a, b) => b.finished - a.finished).slice(0, 3);
@@ -34,7 +34,7 @@ export function secondsPerCall(model) {
 
 function keep(job) {
   const known = jobs.get(job.id);
-  // The list has the progress of the moment; an event may have brought a later one.
+  // The list has no progress for this job yet, but an event may have brought some.
   if (known?.progress && job.progress === null && job.state === "running") job.progress = known.progress;
   jobs.set(job.id, job);
 }
@@ -85,7 +85,7 @@ export async function remove(id) {
   tell();
 }
 
-// A refusal leaves the job as it was: listeners draw it again.
+// If the service refuses, the job is unchanged: listeners draw it again.
 export async function setPriority(id, priority) {
   try {
     keep(await post(`api/v1/jobs/${id}`, { priority }, { method: "PATCH" }));
@@ -94,13 +94,13 @@ export async function setPriority(id, priority) {
   }
 }
 
-// The waiting jobs among which one moves: those of its user and priority.
+// The waiting jobs with the same user and priority, among which a job can be moved.
 export function peers(id) {
   const job = jobs.get(id);
   return waiting().filter((other) => other.user === job.user && other.priority === job.priority);
 }
 
-// The same places, in another order.
+// Keeps the same positions, in another order.
 function permute(id, before) {
   const list = peers(id);
   const places = list.map((job) => job.position);
@@ -111,7 +111,7 @@ function permute(id, before) {
   tell();
 }
 
-// Puts a job before another one, or last; shown at once, and put right if the service refuses.
+// Moves a job before another one, or to the end; shown at once, and undone if the service refuses.
 export async function move(id, before) {
   permute(id, before);
   try {
@@ -124,7 +124,7 @@ export async function move(id, before) {
   }
 }
 
-// Loads everything again, once for many changes, and later if the service is busy.
+// Loads everything again, once for many changes, and retries later if the service is busy.
 let reloading = 0;
 function reload(wait) {
   clearTimeout(reloading);
@@ -148,7 +148,7 @@ function take(kind, data) {
   tell();
 }
 
-// Keeps a stream of events open; after a break everything is loaded again.
+// Keeps a stream of events open; after a disconnection everything is loaded again.
 export async function stay() {
   for (let wait = 1; ; wait = Math.min(wait * 2, 20)) {
     try {

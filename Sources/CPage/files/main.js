@@ -1,4 +1,4 @@
-// The page: loads, then follows the events of the service.
+// The page: loads, then follows the service's events.
 import { get, forgetToken, hasToken } from "./api.js";
 import { find } from "./dom.js";
 import * as jobs from "./jobs.js";
@@ -18,7 +18,7 @@ async function check() {
   const answer = await fetch(new URL("readyz", document.baseURI), { credentials: "omit" });
   const { reason } = await answer.json();
   const count = jobs.running().length + jobs.waiting().length;
-  if (reason) show(`Held up: ${reason}`, "bad");
+  if (reason) show(`Blocked: ${reason}`, "bad");
   else show(count === 0 ? "Ready" : count === 1 ? "1 job" : `${count} jobs`, "good");
 }
 

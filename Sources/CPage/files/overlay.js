@@ -1,10 +1,10 @@
-// Windows and lattices of the present step, drawn over the picture in the colours of their workers.
+// Windows and lattices of the current step, drawn over the picture in the colours of their workers.
 
 const colours = ["#e3b04b", "#53c2b7", "#86abe6", "#e5836a", "#ad97e0", "#9bc766", "#e68fb9", "#6cc3e4"];
 export const colour = (index) => colours[index % colours.length];
 const [asked, answered] = [1, 2];
 
-// One view of a lattice is every nth point: dots where the worker looks.
+// A lattice view is every nth point: dots show where the worker looks.
 function drawLattice(context, [row, column, rowStride, columnStride, worker], { width, height }, x, y) {
   context.fillStyle = colour(worker);
   // No more dots than can be told apart.

@@ -1,4 +1,4 @@
-// The jobs that wait.
+// The waiting jobs.
 import { make, find, shape, size, plural, attempt, roughly } from "./dom.js";
 import * as jobs from "./jobs.js";
 import * as priority from "./priority.js";
@@ -8,7 +8,7 @@ const shown = 100;
 const change = attempt(jobs.change);
 const move = attempt(jobs.move);
 
-// A job goes up or down among those of its user and priority.
+// A job moves up or down among those with the same user and priority.
 function neighbours(id) {
   const list = jobs.peers(id);
   const place = list.findIndex((job) => job.id === id);
@@ -20,7 +20,7 @@ function row(job) {
   const { up, down } = neighbours(job.id);
   const arrow = (name, label, isPossible, before) => make("button", {
     className: "arrow", ariaLabel: `Move ${label}: ${job.request.prompt}`, title: `Move ${label}`, disabled: !isPossible,
-    // What is beside it by now.
+    // Neighbours at the time of the click.
     onclick: () => move(job.id, before(neighbours(job.id))),
   }, shape(name));
   const buttons = { up: arrow("up", "up", up, (now) => now.up?.id ?? job.id), down: arrow("down", "down", down, (now) => now.afterDown?.id ?? null) };
@@ -40,7 +40,8 @@ function row(job) {
   return item;
 }
 
-// Rows are replaced; the keyboard stays at the same button of the same job, or beside it where that is disabled now.
+// Rows are replaced, but the keyboard focus stays on the same button of the same job, or moves to the other arrow if
+// that button is now disabled.
 function keepingFocus(work) {
   const row = document.activeElement?.closest("#queue li");
   const index = row ? [...row.querySelectorAll("button, select")].indexOf(document.activeElement) : -1;
@@ -54,7 +55,7 @@ let last = "";
 export function draw() {
   if (isDragging()) return;
   const list = jobs.waiting();
-  // Rows are replaced only when something has changed: a button keeps the focus.
+  // Rows are replaced only when something has changed, so that a button keeps the focus.
   const now = JSON.stringify(list.map((job) => [job.id, job.state, job.priority, job.position]));
   if (now === last) return;
   last = now;

@@ -1,4 +1,4 @@
-// Drags a row of a list to another place, by mouse, pen or finger.
+// Drags a row of a list to another position, by mouse, pen or finger.
 
 let dragged = null;
 export const isDragging = () => dragged !== null;
@@ -15,7 +15,7 @@ export function draggable(item, grip, dropped) {
 
     const moved = (event) => {
       shift(event);
-      // A row gives way when its middle is covered.
+      // A row makes room once its middle is covered.
       const { top, bottom } = item.getBoundingClientRect();
       const middle = (row) => row.getBoundingClientRect().top + row.offsetHeight / 2;
       const before = item.previousElementSibling;
@@ -39,7 +39,7 @@ export function draggable(item, grip, dropped) {
       dragged = null;
       if (event.type === "pointerup" && item.nextElementSibling !== next) dropped(item.nextElementSibling?.dataset.id ?? null);
     };
-    // Of the window: a captured pointer is lost when the row moves in the document.
+    // On the window: pointer capture is lost when the row moves in the document.
     window.addEventListener("pointermove", moved);
     window.addEventListener("pointerup", ended);
     window.addEventListener("pointercancel", ended);

@@ -1,4 +1,4 @@
-// The job that is being rendered.
+// The jobs that are being rendered.
 import { blob } from "./api.js";
 import { make, find, duration, size, whole, attempt } from "./dom.js";
 import * as jobs from "./jobs.js";
@@ -8,20 +8,20 @@ import { colour, draw as drawViews } from "./overlay.js";
 const stages = { preparing: "Preparing", denoising: "Denoising", encoding: "Encoding", enlarging: "Enlarging", decoding: "Decoding" };
 const change = attempt(jobs.change);
 const panels = new Map();
-// What events told last: of each job's views, and of the workers.
+// The latest events: views by job, and the workers.
 const views = new Map();
 let workers = [];
 
 function panel(job) {
   const parts = {
-    canvas: make("canvas", { width: job.width, height: job.height, role: "img", ariaLabel: "The picture as it is so far" }),
+    canvas: make("canvas", { width: job.width, height: job.height, role: "img", ariaLabel: "Preview of the picture" }),
     over: make("canvas", { className: "over", ariaHidden: "true" }),
     windows: make("input", { type: "checkbox", checked: true }),
     waiting: make("p", { className: "waiting" }, "Preparing"),
-    bar: make("progress", { max: 1, value: 0, ariaLabel: "Share that is done" }),
+    bar: make("progress", { max: 1, value: 0, ariaLabel: "Progress" }),
     share: make("b"), left: make("span"), facts: make("dl", { className: "facts" }), workers: make("ul", { className: "workers" }),
   };
-  // Enough for a screen, whatever the size of the picture.
+  // Enough pixels for a screen, whatever the size of the picture.
   const scale = Math.min(1, 1024 / Math.max(job.width, job.height));
   parts.canvas.width = Math.round(job.width * scale);
   parts.canvas.height = Math.round(job.height * scale);
@@ -65,7 +65,7 @@ export function draw() {
     if (!panels.has(job.id)) {
       panels.set(job.id, panel(job));
       section.append(panels.get(job.id).root);
-      // A resumed job has the estimate of before.
+      // A resumed job still has its earlier estimate.
       paint(job.id, panels.get(job.id), null);
       look();
     }
@@ -82,7 +82,7 @@ export function draw() {
   section.hidden = list.length === 0;
 }
 
-// Fetches the estimate of the picture, if there is another one than that which is shown.
+// Fetches the estimate of the picture if there is a newer one than the one shown.
 async function paint(id, parts, estimate) {
   if (parts.isLoading || estimate === 0 || parts.estimate === estimate) return;
   parts.isLoading = true;
@@ -107,7 +107,7 @@ function worker(told, index) {
   return make("li", {}, square, make("span", { title: told.processor }, told.name), make("b", {}, told.active ? rate : "left"));
 }
 
-// Draws what was told last; a page that nobody sees draws and fetches nothing.
+// Draws the latest events; a hidden page draws and fetches nothing.
 let isDue = false;
 function look() {
   if (isDue || document.hidden) return;

@@ -1,7 +1,7 @@
-// Fields for every setting that the service has, from its own description of them.
+// Fields for all settings of the service, built from its own description of them.
 import { make, find } from "./dom.js";
 
-// The form has fields of its own for these.
+// The form has its own fields for these.
 const own = new Set(["size", "seed"]);
 let schemas = {};
 
@@ -38,7 +38,7 @@ export function build(description) {
   }));
 }
 
-// A text that may stand for a number, a list or a word.
+// Text that may represent a number, a list or a word.
 function value(text) {
   try { return JSON.parse(text); } catch { return text.includes(",") ? text.split(",").map((part) => value(part.trim())) : text; }
 }

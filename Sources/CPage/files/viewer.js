@@ -1,4 +1,4 @@
-// One picture: looked at closely, with its settings and what can be done with it.
+// One picture in detail, with its settings and actions.
 import { blob } from "./api.js";
 import { make, find, size, bytes, duration, attempt, say } from "./dom.js";
 import * as jobs from "./jobs.js";
@@ -78,14 +78,14 @@ export function open(job) {
   zoom.element.focus();
 }
 
-// A picture that somebody else deletes is no longer shown.
+// A picture that somebody else deletes is closed.
 jobs.changes.deleted = (id) => {
   if (!dialog.open || shown?.id !== id) return;
   dialog.close();
   say("This picture was deleted.");
 };
 dialog.addEventListener("close", () => {
-  // The event comes a moment later: another picture may have been opened since.
+  // The event arrives a moment later: another picture may have been opened since.
   if (dialog.open) return;
   zoom?.close();
   zoom = null;

@@ -1,4 +1,4 @@
-// A picture of any size in a window: only the tiles that are seen are fetched.
+// A zoomable picture of any size: only visible tiles are fetched.
 import { get, blob } from "./api.js";
 import { make } from "./dom.js";
 
@@ -57,7 +57,7 @@ export class Zoom {
     if (wasFitted) this.fit(); else this.draw();
   }
 
-  // Scale: pixels of the canvas for one of the picture. Centre: in pixels of the picture.
+  // Scale: canvas pixels per picture pixel. Centre: in picture pixels.
   get least() { return Math.min(1, this.canvas.width / this.job.width, this.canvas.height / this.job.height); }
   fit() { this.set(this.least, this.job.width / 2, this.job.height / 2); this.isFitted = true; }
   full() { this.set(1, this.x ?? this.job.width / 2, this.y ?? this.job.height / 2); }
@@ -72,7 +72,7 @@ export class Zoom {
     this.draw();
   }
 
-  // Zooms so that the point at a place of the canvas stays there.
+  // Zooms so that the point under a canvas position stays there.
   zoom(factor, at = [this.canvas.width / 2, this.canvas.height / 2]) {
     if (!this.levels) return;
     const [dx, dy] = [at[0] - this.canvas.width / 2, at[1] - this.canvas.height / 2];
@@ -88,7 +88,7 @@ export class Zoom {
     requestAnimationFrame(() => { this.isDue = false; if (!this.stopped.signal.aborted) this.paint(); });
   }
 
-  // From the smallest level up: what has not come yet is shown blurred.
+  // From the smallest level up: tiles that have not arrived yet appear blurred.
   paint() {
     const context = this.canvas.getContext("2d");
     context.clearRect(0, 0, this.canvas.width, this.canvas.height);
@@ -136,7 +136,7 @@ export class Zoom {
       .then(createImageBitmap)
       .then((image) => { tile.image = image; this.draw(); })
       .catch(async () => {
-        // Asked for again a little later, if it is still seen then.
+        // Requested again a little later, if still visible.
         await pause(1);
         this.tiles.delete(name);
         if (!this.stopped.signal.aborted) this.draw();

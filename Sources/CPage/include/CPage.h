@@ -1,4 +1,4 @@
-/// The files of the live page, as bytes of the program: it reads none at run time.
+/// The files of the live page, embedded in the program: nothing is read at run time.
 #ifndef TESSERA_CPAGE_H
 #define TESSERA_CPAGE_H
 
@@ -7,13 +7,13 @@
 
 typedef struct {
     const char *name;
-    /// For the header Content-Type.
+    /// Value of the Content-Type header.
     const char *type;
     const uint8_t *bytes;
     size_t count;
 } tessera_page_file;
 
-/// The file with an index from 0; null after the last one.
+/// The file at `index`, counted from 0; null after the last one.
 const tessera_page_file *tessera_page_file_at(size_t index);
 
 #endif

@@ -1,8 +1,8 @@
-/// libtiff behind functions that keep its errors: a writer of one BigTIFF of tiles, picture after picture, the earlier of
-/// which can be read while the next is written; and a reader of other programs' TIFFs, row by row.
+/// Wraps libtiff and keeps its errors: a writer of one tiled BigTIFF, picture after picture, where finished pictures
+/// can be read while the next one is written; and a row-by-row reader of other programs' TIFFs.
 ///
-/// Functions that return int return 0, or −1 after an error whose text `tessera_tiff_error` gives. After an
-/// error a file may only be asked for that text and closed.
+/// Functions that return int return 0, or −1 after an error, whose text `tessera_tiff_error` gives. After an error only
+/// that text and `close` may be used.
 #ifndef TESSERA_CTIFF_H
 #define TESSERA_CTIFF_H
 
@@ -11,17 +11,17 @@
 
 typedef struct tessera_tiff tessera_tiff;
 
-/// Side of a tile in pixels.
+/// Side of a tile, in pixels.
 enum { TESSERA_TIFF_TILE = 512 };
 
-/// Tag of the settings of a picture, among those that TIFF leaves to everybody (65000 to 65535).
+/// The tag for a picture's settings, from the range that TIFF leaves for private use (65000 to 65535).
 enum { TESSERA_TIFF_SETTINGS = 65000 };
 
-/// Null if out of memory. `descriptor` is open for reading and writing an empty file; the caller keeps it
-/// and closes it after the TIFF.
+/// Returns null if out of memory. `descriptor` is an empty file that is open for reading and writing; the caller keeps
+/// it and closes it after the TIFF.
 tessera_tiff *tessera_tiff_open(int descriptor);
 
-/// Begins a picture of RGB, red first, of 8 or 16 bits in the order of this machine.
+/// Begins an RGB picture (red first) with 8 or 16 bits per sample in host byte order.
 ///
 /// - Parameters:
 ///   - reduced: whether it is a smaller copy of the first one
@@ -32,13 +32,13 @@ int tessera_tiff_begin(
     tessera_tiff *tiff, uint32_t width, uint32_t height, int depth, int reduced, const char *description,
     const char *software, const char *settings);
 
-/// Writes the whole tile whose first pixel is (x, y), even if the picture fills only part of it.
+/// Writes the whole tile whose first pixel is (x, y), even if the picture covers only part of it.
 int tessera_tiff_put(tessera_tiff *tiff, uint32_t x, uint32_t y, const void *tile, size_t bytes);
 
 /// Completes the picture.
 int tessera_tiff_end(tessera_tiff *tiff);
 
-/// Opens picture `number`, which is complete, for reading; counted from 0.
+/// Opens picture `number` (from 0), which must be complete, for reading.
 int tessera_tiff_look(tessera_tiff *tiff, int number);
 
 /// Reads the tile whose first pixel is (x, y).
@@ -55,37 +55,37 @@ void tessera_tiff_close(tessera_tiff *tiff);
 /// Reads the first picture of a file, row by row.
 typedef struct tessera_tiff_reader tessera_tiff_reader;
 
-/// What precedes the rows.
+/// The properties of a picture that are known before its rows are read.
 typedef struct {
     uint32_t width;
     uint32_t height;
-    /// 1 for grey, 3 for RGB, 4 for CMYK, without alpha.
+    /// 1 for grey, 3 for RGB, 4 for CMYK, not counting alpha.
     int colours;
     int has_alpha;
-    /// As in Exif.
+    /// Orientation, as in Exif.
     int orientation;
-    /// Bits of a number as it is stored.
+    /// Bits per stored sample.
     int depth;
     /// An ICC profile, valid until `close`; null if there is none.
     const uint8_t *profile;
     size_t profile_size;
-    /// What the picture is and what made it, valid until `close`; null if it does not say.
+    /// Description of the picture and the software that made it, valid until `close`; null if missing.
     const char *description;
     const char *software;
-    /// The text of `TESSERA_TIFF_SETTINGS`, valid until `close`, and its length, with its final zero if it has one; null if
-    /// there is none.
+    /// The value of `TESSERA_TIFF_SETTINGS`, valid until `close`, and its length, including a terminating zero if there
+    /// is one; null if there is none.
     const char *settings;
     size_t settings_size;
 } tessera_tiff_header;
 
-/// Null if out of memory. The caller closes `descriptor` after the reader.
+/// Returns null if out of memory. The caller closes `descriptor` after the reader.
 tessera_tiff_reader *tessera_tiff_reader_open(int descriptor);
 
 /// Reads everything before the rows.
 int tessera_tiff_reader_header(tessera_tiff_reader *reader, tessera_tiff_header *header);
 
-/// Reads the next row: for each pixel its colours and, if there is one, its alpha, which is not multiplied into them; 16
-/// bits each. Palettes are RGB; floats are clamped to 0…1; of CMYK, the shares of ink.
+/// Reads the next row: for each pixel its colours and, if there is one, its alpha (not premultiplied), 16 bits each.
+/// Palettes become RGB; floats are clamped to 0…1; CMYK values are amounts of ink.
 int tessera_tiff_reader_row(tessera_tiff_reader *reader, uint16_t *row);
 
 /// The first error, valid until `close`.

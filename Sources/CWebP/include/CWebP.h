@@ -1,4 +1,4 @@
-/// libwebp: reads a whole picture from memory, and encodes one from rows.
+/// libwebp: reads a whole picture from memory, and encodes one row by row.
 #ifndef TESSERA_CWEBP_H
 #define TESSERA_CWEBP_H
 
@@ -8,7 +8,7 @@
 /// Largest side of a WebP, in pixels.
 enum { TESSERA_WEBP_LONGEST_SIDE = 16383 };
 
-/// What precedes the pixels.
+/// The properties of a picture that are known before its pixels are read.
 typedef struct {
     uint32_t width;
     uint32_t height;
@@ -16,7 +16,7 @@ typedef struct {
     int is_animated;
 } tessera_webp_header;
 
-/// What a function returns: 0, or why it failed.
+/// Result of a function: 0, or the reason for the failure.
 enum {
     TESSERA_WEBP_OK = 0,
     TESSERA_WEBP_NO_MEMORY,
@@ -25,16 +25,16 @@ enum {
     TESSERA_WEBP_UNSUPPORTED,
 };
 
-/// Reads what precedes the pixels. `bytes` may be the beginning of a file.
+/// Reads the header. `bytes` may be just the beginning of a file.
 int tessera_webp_read_header(const uint8_t *bytes, size_t count, tessera_webp_header *header);
 
-/// Decodes a whole file into rows of red, green, blue and straight alpha, 4 · width bytes each.
+/// Decodes a whole file into rows of red, green, blue and straight (not premultiplied) alpha, 4 · width bytes each.
 int tessera_webp_read(const uint8_t *bytes, size_t count, uint8_t *pixels, size_t width, size_t height);
 
-/// Encodes one picture of RGB, lossy. Keeps its planes, one and a half bytes for each pixel.
+/// Encodes one RGB picture, lossy. Keeps its planes in memory, one and a half bytes per pixel.
 typedef struct tessera_webp_writer tessera_webp_writer;
 
-/// Null if out of memory.
+/// Returns null if out of memory.
 tessera_webp_writer *tessera_webp_writer_open(uint32_t width, uint32_t height, int quality);
 
 /// Appends `count` rows of 3 · width bytes, `stride` bytes apart. Returns 0, or −1 if out of memory.

@@ -1,10 +1,10 @@
-/// Which job's batch goes next where several renders share a cluster: start-time fair queueing (Goyal, Vin and Cheng, 1996)
-/// over the time that batches take. Pure.
+/// Decides which job's batch is next when several renders share a cluster: start-time fair queueing (Goyal, Vin and
+/// Cheng, 1996) over the time that batches take. Pure.
 ///
-/// A batch is a step's views or tiles, and runs to its end. While no other job waits, a job's batch goes on with its next
-/// step (`goOn`); while others wait, its next step waits among theirs. The job that has had least for its weight goes next,
-/// so the many steps of a small picture fit between two of a large one. Between its steps a job has no batch for a moment; the others'
-/// wait for it, but only for a share of the time that theirs will take (`patience`).
+/// A batch is the views or tiles of a step, and runs to its end. While no other job waits, a job's batch goes on with
+/// its next step (`goOn`); while others wait, its next step queues with theirs. The job that has had least time for its
+/// weight goes next, so many steps of a small picture fit between two of a large one. Between its steps a job briefly
+/// has no batch; other jobs' batches wait for it, but only for a share of the time that they will take (`patience`).
 package struct BatchTurns: Equatable, Sendable {
     /// What happens next.
     package enum Choice: Equatable, Sendable {
@@ -17,7 +17,7 @@ package struct BatchTurns: Equatable, Sendable {
 
     private struct Account: Equatable {
         var weight: Double
-        /// Where its next batch starts on the clock: seconds of batches, divided by weights.
+        /// Start of its next batch on the virtual clock: seconds of batches, divided by weights.
         var start: Double
         /// When its last batch ended; nil while one waits or runs.
         var idleSince: Duration?
@@ -26,43 +26,43 @@ package struct BatchTurns: Equatable, Sendable {
     }
 
     private var accounts: [UInt64: Account] = [:]
-    /// Jobs with a batch, in the order of its arrival.
+    /// Jobs with a waiting batch, in order of arrival.
     private var waiting: [UInt64] = []
     private var running: (job: UInt64, since: Duration)?
-    /// Start of the batch that began last.
+    /// The virtual clock: start of the batch that began last.
     private var clock = 0.0
 
-    /// The share of a waiting batch's expected time for which it waits for a job that had less, and the longest such wait.
+    /// How long a batch waits for a job that has had less: a share of its own expected time, and the maximum.
     package static let patience = (share: 0.02, longest: Duration.seconds(1))
 
     package init() {}
 
-    /// The weight of a priority: ten more have twice the share, up to sixteen times.
+    /// Weight of a priority: ten more doubles the share, up to sixteen times.
     package static func weight(priority: Int) -> Double {
         let doublings = min(max(Double(priority) / 10, -4), 4)
         var weight = 1.0
         for _ in 0..<Int(abs(doublings)) { weight *= doublings > 0 ? 2 : 0.5 }
-        // Between two doublings the share grows evenly.
+        // Between two doublings the share grows linearly.
         let rest = abs(doublings) - abs(doublings).rounded(.down)
         return weight * (doublings > 0 ? 1 + rest : 1 - rest / 2)
     }
 
-    /// A job begins. It has no claim on what others had before.
+    /// A job begins. It has no claim to the time that others had before.
     package mutating func open(_ job: UInt64, weight: Double) {
         accounts[job] = Account(weight: weight, start: clock)
     }
 
-    /// A job has another weight from its next batch on.
+    /// Changes a job's weight from its next batch on.
     package mutating func weigh(_ job: UInt64, _ weight: Double) { accounts[job]?.weight = weight }
 
-    /// A job has ended, or is cancelled: nobody waits for its next batch.
+    /// A job has ended or is cancelled: nobody waits for its next batch.
     package mutating func close(_ job: UInt64) {
         accounts[job] = nil
         waiting.removeAll { $0 == job }
         if running?.job == job { running = nil }
     }
 
-    /// A job has a batch. Each has one at a time.
+    /// A job has a batch to run. Each has one at a time.
     package mutating func submit(_ job: UInt64) {
         accounts[job]?.idleSince = nil
         waiting.append(job)
@@ -71,7 +71,7 @@ package struct BatchTurns: Equatable, Sendable {
     /// A job's batch will not run.
     package mutating func withdraw(_ job: UInt64) { waiting.removeAll { $0 == job } }
 
-    /// The batch that ran has ended.
+    /// The running batch has ended.
     package mutating func ended(at now: Duration) {
         guard let running else { return }
         self.running = nil
@@ -82,7 +82,7 @@ package struct BatchTurns: Equatable, Sendable {
         accounts[running.job] = account
     }
 
-    /// The batch that runs goes on with another step, which counts as its job's next batch.
+    /// The running batch goes on with another step, which counts as its job's next batch.
     package mutating func goOn(at now: Duration) {
         guard let job = running?.job else { return }
         ended(at: now)
@@ -91,10 +91,10 @@ package struct BatchTurns: Equatable, Sendable {
         (running, clock) = ((job, now), max(clock, account.start))
     }
 
-    /// Whether a batch waits though none runs.
+    /// Whether a batch waits although none runs.
     package var isHolding: Bool { running == nil && !waiting.isEmpty }
 
-    /// Chooses; what begins is taken note of.
+    /// Chooses what happens next, and records it.
     package mutating func next(at now: Duration) -> Choice {
         guard running == nil, let index = first else { return .none }
         let job = waiting[index]
@@ -106,7 +106,7 @@ package struct BatchTurns: Equatable, Sendable {
         return .begin(job: job)
     }
 
-    /// The waiting batch that starts first on the clock; of equals the one that came first.
+    /// Index of the waiting batch that starts first on the clock; ties go to the one that arrived first.
     private var first: Int? {
         func start(_ index: Int) -> Double {
             max(clock, accounts[waiting[index]]?.start ?? clock)
@@ -114,7 +114,7 @@ package struct BatchTurns: Equatable, Sendable {
         return waiting.indices.min { (start($0), $0) < (start($1), $1) }
     }
 
-    /// Until when a batch waits for jobs that had less; nil if it need not.
+    /// Until when a batch waits for jobs that have had less; nil if it need not.
     private func waits(_ job: UInt64, start: Double, at now: Duration) -> Duration? {
         let time = accounts[job]?.lastTime ?? .zero
         let patience = min(time * Self.patience.share, Self.patience.longest)

@@ -3,7 +3,7 @@ import Protocol
 // Units that are computed a second time, and sites whose answers were wrong.
 
 extension DispatcherState {
-    /// Skips a check: whoever still computes it is told that nobody waits.
+    /// Skips a check: workers that still compute it are told that nobody waits for it.
     mutating func skip(_ id: UnitID, _ actions: inout [Action]) {
         guard let unit = batch?.units[id], !unit.isDone else { return }
         for holder in unit.holders {
@@ -20,9 +20,10 @@ extension DispatcherState {
         }
     }
 
-    /// Skips checks that no worker may have, now or soon.
+    /// Skips checks that no worker may have, neither now nor soon.
     mutating func skipHopelessChecks(_ actions: inout [Action]) {
-        // Answers and requests take no hope away: this is for the other events, on every tick at the latest.
+        // Answers and requests cannot make a check hopeless: this is for other events, and runs at the latest on the
+        // next tick.
         guard scope == .all, let checks = batch?.checks, !checks.isEmpty,
             batch?.waiting.isEmpty == false
         else { return }
@@ -39,7 +40,7 @@ extension DispatcherState {
         }
     }
 
-    /// Gives a site no more work, whoever joins from there.
+    /// Gives a site no more work, not even workers that join from there later.
     mutating func distrust(_ name: HostID, _ actions: inout [Action]) {
         guard distrusted.count < HostRecord.capacity, distrusted.insert(name).inserted else {
             return
@@ -53,7 +54,7 @@ extension DispatcherState {
         }
     }
 
-    /// Whether some worker is connected that may get work, now or later.
+    /// Whether any connected worker may get work, now or later.
     package var hasWorkersLeft: Bool { workers.values.contains { !$0.isSetAside } }
 
     /// Gives a site work again.

@@ -29,8 +29,8 @@ extension DispatcherState {
         charge(id, UnitFailure(worker: worker, cause: .refused(reason)), sender, &actions)
     }
 
-    /// Records a failed attempt of a worker, whose state was `sender` then; the batch fails where no worker is left
-    /// that might do better.
+    /// Records a failed attempt of a worker, whose state was `sender` at that time; the batch fails if no worker is
+    /// left that might do better.
     mutating func charge(
         _ id: UnitID,
         _ failure: UnitFailure,
@@ -49,9 +49,8 @@ extension DispatcherState {
         actions.append(.failed(id, unit.failures))
     }
 
-    /// Whether a unit is given up: if it failed on enough proven hosts, or if no worker is left to try. One faulty
-    /// host, however often it reconnects, is not enough, and neither are many unproven ones while others may
-    /// still join.
+    /// Whether a unit is given up: if it failed on enough proven hosts, or if no worker is left to try. One faulty host
+    /// is not enough, however often it reconnects, and neither are many unproven ones while others may still join.
     private func isGivenUp(_ unit: Unit) -> Bool {
         let proven = unit.failed.values.count { $0 }
         if proven >= policy.maxFailures + lossRate.excused(unit.lostHosts.count) { return true }
@@ -62,7 +61,7 @@ extension DispatcherState {
             && (unit.failed.count < policy.maxFailures
                 || proven == 0 && unit.lostHosts.count < policy.maxFailures)
             && now - (unit.failedSince ?? now) < policy.grace
-        // What ends every worker must not end a whole fleet.
+        // A unit that crashes every worker must not take down a whole fleet.
         if unit.lostHosts.count >= policy.maxUnprovenFailures { return true }
         if mayWait || !unit.holders.isEmpty { return false }
         if unit.failed.count >= policy.maxUnprovenFailures { return true }

@@ -3,7 +3,7 @@ import Protocol
 // Tiles that workers keep between batches.
 
 extension DispatcherState {
-    /// Assigns waiting units to their homes, where these have room.
+    /// Assigns waiting units to their homes, if these have room.
     mutating func assignHome(_ actions: inout [Action]) {
         guard let kind = batch?.kind, let waiting = batch?.waiting else { return }
         var left: [UnitID] = []
@@ -20,14 +20,14 @@ extension DispatcherState {
         batch?.waiting = left
     }
 
-    /// Whether a unit waits for its home although others may have room. A home that holds nothing will not get room by finishing
-    /// something, so nothing waits for it.
+    /// Whether a unit waits for its home although others may have room. Nothing waits for a home that holds no units,
+    /// because it will not get room by finishing one.
     func waitsForHome(_ id: UnitID) -> Bool {
         guard let unit = batch?.units[id], let home = home(of: id, unit) else { return false }
         return workers[home]?.held.isEmpty == false
     }
 
-    /// A unit whose home does not keep its tile waits again, for any worker. This does not count as a failure.
+    /// A unit whose home no longer keeps its tile waits again, for any worker. This does not count as a failure.
     mutating func miss(_ id: UnitID, by worker: WorkerID, _ actions: inout [Action]) {
         guard workers[worker] != nil else { return }
         guard let answered = recent[worker]?.takeAnswer(id) else {
@@ -40,8 +40,8 @@ extension DispatcherState {
         release(id, from: worker)
     }
 
-    /// The home of a unit, if it can have the unit. A home that let a lease expire since its last answer cannot: others
-    /// would wait for it again and again.
+    /// The home of a unit, if it may have the unit. A home that has let a lease expire since its last answer may not:
+    /// others would wait for it again and again.
     private func home(of id: UnitID, _ unit: Unit) -> WorkerID? {
         guard let home = unit.home, let worker = workers[home], worker.isActive, worker.isReliable,
             isAllowed(id, home)
@@ -49,7 +49,7 @@ extension DispatcherState {
         return home
     }
 
-    /// Divides new tiles among the active workers by their paces, if all of these are reliable.
+    /// Divides new tiles among the active workers according to their paces, if all of them are reliable.
     mutating func planHomes() {
         guard let batch, batch.units.allSatisfy({ $0.value.home == nil }) else { return }
         let active = activeWorkers
@@ -62,7 +62,7 @@ extension DispatcherState {
         guard !plans.isEmpty, plans.count == active.count else { return }
         for id in batch.waiting {
             guard let cost = batch.units[id]?.cost else { continue }
-            // Of equally good ones, the worker that joined first.
+            // Ties go to the worker that joined first.
             let next = plans.indices.min {
                 (plans[$0].busy + plans[$0].pace * cost, $0)
                     < (plans[$1].busy + plans[$1].pace * cost, $1)

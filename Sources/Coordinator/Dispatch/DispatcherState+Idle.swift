@@ -6,7 +6,7 @@ extension DispatcherState {
     /// A worker that has nothing to do.
     struct Idle {
         let id: WorkerID
-        /// From now until it would have answered a unit, in seconds.
+        /// Time from now until it would have answered a unit, in seconds.
         let time: Double
         let isProven: Bool
     }
@@ -15,27 +15,28 @@ extension DispatcherState {
     private struct Tail {
         let owner: WorkerID
         let unit: UnitID
-        /// Whether it is queued behind another one, and nobody else holds it.
+        /// Whether it is queued behind another unit, and held by nobody else.
         let isMovable: Bool
         /// Estimated time of its completion, in seconds; infinite if its holders are late, or if nobody has
         /// answered anything yet.
         let done: Double
-        /// Its holders.
+        /// Number of its holders.
         let holders: Int
 
-        /// Whether it is to be taken over before another: the latest, then the one with fewer holders.
+        /// Whether it is taken over before another: the one that finishes last comes first, then the one with fewer
+        /// holders.
         func precedes(_ other: Tail) -> Bool {
             (other.done, holders, owner) < (done, other.holders, other.owner)
         }
     }
 
-    /// In larger fleets idle workers are looked for at intervals, for all events in between: a look takes time in
-    /// proportion to the fleet.
+    /// Above this fleet size, idle workers are looked for at intervals, for all events in between, because a look takes
+    /// time in proportion to the fleet. The interval is in seconds.
     private static let largestWatchedFleet = 256
     private static let interval = 0.05
 
-    /// Gives idle workers units that they would finish sooner: queued units
-    /// are moved, units being computed are copied. The rest may insure units against the loss of their workers.
+    /// Gives idle workers units that they would finish sooner: queued units are moved, units being computed are copied.
+    /// Workers that remain idle may insure units against the loss of their workers.
     mutating func occupyIdle(_ actions: inout [Action]) {
         guard batch?.waiting.isEmpty == true, let kind = batch?.kind,
             let cost = batch?.typicalCost
@@ -53,7 +54,7 @@ extension DispatcherState {
             let trip = worker.speed.roundTrip ?? 0
             idle.append(Idle(id: id, time: time + trip, isProven: worker.isProven))
         }
-        // A worker that found nothing before finds nothing until time has passed: wait for ticks.
+        // A worker that found nothing before will find nothing until time has passed: wait for ticks.
         if case .some(let touched) = scope, !isLarge {
             for id in Set(touched) { if let worker = workers[id] { consider(id, worker) } }
         } else {
@@ -64,7 +65,7 @@ extension DispatcherState {
         insure(by: idle, kind, reference: reference, &actions)
     }
 
-    /// Gives idle workers what they would finish at least a tenth sooner: paces are estimates.
+    /// Gives idle workers units that they would finish at least a tenth sooner, because paces are estimates.
     private mutating func takeOver(
         by idle: [Idle],
         _ kind: Kind,
@@ -116,13 +117,13 @@ extension DispatcherState {
         }
     }
 
-    /// Whether an idle worker may take the unit, where `guesses` unproven ones are idle.
+    /// Whether an idle worker may take the unit while `guesses` unproven ones are idle.
     private func canHave(_ tail: Tail, _ worker: WorkerID, among guesses: Int) -> Bool {
         guard let unit = batch?.units[tail.unit], let taker = workers[worker],
             !unit.holders.contains(worker), isAllowed(tail.unit, worker), hasRoom(unit)
         else { return false }
         if tail.isMovable || taker.isProven { return true }
-        // No worker has proven itself: the longer nobody answers, the more are tried.
+        // No worker is proven yet: the longer nobody answers, the more are tried.
         let age = seconds - (unit.firstAssigned ?? seconds)
         let rounds = (age / (policy.hedge / .seconds(1))).rounded(.down)
         let each = min(16, 1 + guesses / 8)

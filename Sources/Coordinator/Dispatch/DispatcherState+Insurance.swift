@@ -3,19 +3,19 @@ import Protocol
 // Copies of units that may be lost with their workers.
 
 extension DispatcherState {
-    /// Copies are made where so many units, or more, will probably be lost before the batch ends.
+    /// Expected number of units lost before the batch ends from which copies are made.
     private static let riskWorthACopy = 0.05
-    /// A lost unit is computed again by an idle worker. A copy saves little if it ends later than its original by more than
-    /// this share of the quickest idle worker's time.
+    /// Maximum delay of a copy behind its original, as a share of the quickest idle worker's time. A later copy saves
+    /// little, because an idle worker computes a lost unit again.
     private static let usefulDelay = 0.6
 
-    /// Where round trips take longer than this share of the quickest worker's time, the link is crowded: copies would delay what
-    /// somebody waits for.
+    /// Round-trip time, as a share of the quickest worker's time, from which the link is crowded: copies would delay
+    /// what others wait for.
     private static let crowding = 1.0 / 3
 
-    /// Gives proven workers that are still idle second copies of units whose loss would hold up the batch: at its end a unit
-    /// that is lost with its worker would be computed again from its start. Nothing is copied where no worker has left
-    /// and no answer was refused, nor where units are so short that few will be lost.
+    /// Gives proven workers that are still idle second copies of units whose loss would hold up the batch: a unit that
+    /// is lost at the end of a batch is computed again from the start. Nothing is copied if no worker has left and no
+    /// answer was refused, or if units are so short that few will be lost.
     mutating func insure(
         by idle: [Idle],
         _ kind: Kind,
@@ -35,7 +35,7 @@ extension DispatcherState {
         }
         let time = risks.reduce(0) { $0 + $1.done - seconds }
         guard lossRate.expected(in: time) >= Self.riskWorthACopy else { return }
-        // Those that will be done last have most to lose.
+        // Units that will be done last have most to lose.
         risks.sort { ($0.done, $0.unit) > ($1.done, $1.unit) }
         var next = risks.startIndex
         for worker in free.sorted(by: { ($0.time, $0.id) < ($1.time, $1.id) }) {

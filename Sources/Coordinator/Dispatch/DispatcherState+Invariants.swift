@@ -105,8 +105,8 @@ extension DispatcherState {
                 )
             }
         }
-        // Whenever all workers have been considered, on every tick at the latest, somebody is working or nobody may be
-        // given work.
+        // After an event for which all workers are considered, which is every tick at the latest, somebody is working
+        // or nobody may be given work.
         if scope == .all, !waiting.isEmpty, !workers.values.contains(where: { !$0.held.isEmpty }) {
             for (id, worker) in workers where worker.isActive && worker.credit > 0 {
                 try require(

@@ -21,7 +21,7 @@ extension DispatcherState {
             let home = homes.isEmpty ? nil : homes[place]
             let elsewhere = max(cost, home?.costElsewhere ?? cost)
             var unit = Unit(cost: cost, costElsewhere: elsewhere, home: home?.worker)
-            // Before the batch is there: numbers are given to new names.
+            // Before the batch exists, because this assigns numbers to new names.
             unit.barred = checks[id].map { Set($0.map { number($0) }) }
             unit.rank = ranks.isEmpty ? 0 : ranks[place]
             return (id, unit)
@@ -40,7 +40,7 @@ extension DispatcherState {
         if !homes.isEmpty { planHomes() }
     }
 
-    /// Adds units to the open batch; without one nobody waits for them.
+    /// Adds units to the open batch; if there is none, nobody waits for them.
     mutating func add(
         _ units: [UnitID],
         _ rank: Int,
@@ -51,7 +51,7 @@ extension DispatcherState {
         precondition(kind == .views, "tiles are of one rank\n\(trace)")
         precondition(costs.isEmpty || costs.count == units.count, "\(costs.count) costs")
         if let last = batch?.rank, rank > last {
-            // A long series of steps is one batch: what is done is forgotten.
+            // A long series of steps is one batch: units that are done are forgotten.
             let open = batch?.units.filter { !$0.value.isDone } ?? [:]
             batch?.units = open
             batch?.checks.removeAll { open[$0] == nil }
@@ -70,7 +70,7 @@ extension DispatcherState {
         batch?.remaining += units.count
     }
 
-    /// Drops units of the open batch that wait.
+    /// Drops waiting units of the open batch.
     mutating func withdraw(_ units: [UnitID], _ actions: inout [Action]) {
         for id in units where batch?.units[id]?.state == .waiting {
             batch?.units[id] = nil
@@ -84,7 +84,7 @@ extension DispatcherState {
         }
     }
 
-    /// Ends the batch; units still held are no longer wanted.
+    /// Ends the batch; units that are still held are no longer wanted.
     mutating func close(_ actions: inout [Action]) {
         guard let ended = batch else { return }
         batch = nil
@@ -102,7 +102,7 @@ extension DispatcherState {
         }
     }
 
-    /// Accepts the first answer to a unit, from any worker that was given it.
+    /// Accepts the first answer to a unit, from any worker that was given the unit.
     mutating func accept(
         _ id: UnitID,
         from worker: WorkerID,
@@ -120,7 +120,7 @@ extension DispatcherState {
         workers[worker]?.overdue = 0
         workers[worker]?.doubts = 0
         touch(worker)
-        // Answers of finished batches were not checked: they prove nothing.
+        // Answers to finished batches were not checked, so they prove nothing.
         if batch?.units[id] != nil { note(answered.lease, by: worker, sender, spent) }
         guard !sender.isSetAside, let unit = batch?.units[id], !unit.isDone else {
             return release(id, from: worker)
@@ -142,7 +142,8 @@ extension DispatcherState {
         }
     }
 
-    /// Records a good answer: how long it took, and that the worker, whose state was `sender` before, is reliable.
+    /// Records a good answer: how long it took, and that the worker is reliable. `sender` is the worker's state before
+    /// it.
     private mutating func note(
         _ lease: Lease,
         by worker: WorkerID,
@@ -162,7 +163,7 @@ extension DispatcherState {
             lossRate.noteAnswer()
             if let trip = workers[worker]?.speed.lastTrip { trips += 0.1 * (trip - trips) }
         } else if !sender.isProven {
-            // It lost the unit before: it is at least that slow.
+            // The worker lost the unit before, so it is at least that slow.
             workers[worker]?.speed.interrupt(
                 cost: lease.maxCost,
                 kind,
@@ -201,7 +202,7 @@ extension DispatcherState {
         }
     }
 
-    /// Tells workers whose lease on a unit has expired that nobody waits for it any more.
+    /// Tells workers whose lease on a unit has expired that nobody waits for it any longer.
     private func abandonFormer(
         _ id: UnitID,
         _ unit: Unit,
@@ -214,7 +215,7 @@ extension DispatcherState {
         }
     }
 
-    /// Takes a unit from a worker; it waits again if nobody else holds it.
+    /// Takes a unit away from a worker; it waits again if nobody else holds it.
     mutating func release(_ id: UnitID, from worker: WorkerID) {
         drop(id, from: worker)
         guard var unit = batch?.units[id], unit.holders.contains(worker) else { return }
@@ -223,7 +224,7 @@ extension DispatcherState {
         if unit.holders.isEmpty, !unit.isDone { wait(id) }
     }
 
-    /// Takes a unit from a worker; the caller decides who gets it.
+    /// Takes a unit away from a worker; the caller decides who gets it.
     private mutating func drop(_ id: UnitID, from worker: WorkerID) {
         guard let place = workers[worker]?.held.firstIndex(where: { $0.unit == id }) else {
             return
@@ -267,7 +268,7 @@ extension DispatcherState {
 
     /// Assigns waiting units of one rank.
     ///
-    /// - Returns: those that nobody gets now
+    /// - Returns: units that nobody gets now
     private mutating func assign(
         _ units: ArraySlice<UnitID>,
         _ outlook: inout Outlook,
@@ -275,7 +276,7 @@ extension DispatcherState {
     ) -> [UnitID] {
         let hasStrips = hasRelays && batch?.hasHomes == false
         var left: [UnitID] = []
-        // Workers that get units of which any will do, as many as they are in this list.
+        // Workers that get interchangeable units, listed once for each unit.
         var takers: [WorkerID] = []
         for (place, id) in zip(units.indices, units) {
             guard outlook.hasRoom else {
@@ -313,7 +314,7 @@ extension DispatcherState {
         return unit.failures.isEmpty && unit.barred == nil && unit.home == nil
     }
 
-    /// Which of some units of one rank, of which any will do, is best sent to where a worker is.
+    /// Index of the unit that is best sent to the worker's site, among interchangeable units of one rank.
     private mutating func place(for worker: WorkerID, among units: ArraySlice<UnitID>) -> Int {
         let rank = units.first.flatMap { batch?.units[$0]?.rank } ?? 0
         let site = workers[worker].flatMap { $0.isRelayed ? $0.site : nil }
@@ -334,7 +335,7 @@ extension DispatcherState {
             {
                 guard let pace = worker.speed.pace(kind) else { return false }
                 let own = pace * cost * Double(worker.held.count + 1)
-                // The waiting and assigned units keep the others busy for longer than that.
+                // The waiting and assigned units must keep the others busy for longer than that.
                 let all = batch?.waiting.count ?? 0
                 let inHand = Double((batch?.remaining ?? 0) - all)
                 let waiting = batch?.endOfRank(at: 0) ?? all
@@ -372,8 +373,8 @@ extension DispatcherState {
         actions.append(.assign(id, to: worker, attempt: unit.attempts + 1))
     }
 
-    /// Whether the worker may have the unit. A unit that failed goes to a proven worker of another host, else to
-    /// any worker of another host, else to another worker, and only then back to one that it failed on.
+    /// Whether the worker may have the unit. A unit that failed goes to a proven worker of another host, or else to any
+    /// worker of another host, or else to another worker, and only then back to one that it failed on.
     func isAllowed(_ id: UnitID, _ worker: WorkerID) -> Bool {
         guard let unit = batch?.units[id], !unit.failures.isEmpty || unit.barred != nil,
             let own = workers[worker]

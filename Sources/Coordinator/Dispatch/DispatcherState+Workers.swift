@@ -31,11 +31,11 @@ extension DispatcherState {
         workers[id] = worker
     }
 
-    /// Whether no worker of the host is connected: several may differ in speed.
+    /// Whether no worker of the host is connected: several workers may differ in speed.
     private func isAlone(_ host: Int) -> Bool { !workers.values.contains { $0.host == host } }
 
-    /// The number of a host. Without keys workers choose their own names, so only hosts that are connected or
-    /// failed recently are kept.
+    /// Number of a host. Without keys, workers choose their own names, so only hosts that are connected or failed
+    /// recently are kept.
     mutating func number(_ name: HostID) -> Int {
         if let known = hostNumbers[name] { return known }
         if hostNumbers.count >= HostRecord.capacity {
@@ -65,8 +65,8 @@ extension DispatcherState {
         touch(id)
     }
 
-    /// Removes a worker; its units wait again. The one it was computing counts as failed, if the
-    /// worker's loss is a failure.
+    /// Removes a worker; its units wait again. The unit that it was computing counts as failed if the loss is a
+    /// failure.
     mutating func lose(_ id: WorkerID, _ loss: WorkerLoss, _ actions: inout [Action]) {
         guard let worker = workers[id] else { return }
         for lease in worker.held { release(lease.unit, from: id) }
@@ -99,7 +99,7 @@ extension DispatcherState {
         hosts = hosts.filter { $0.value.pausedUntil > now || $0.key == host }
     }
 
-    /// A good answer cancels one failure.
+    /// A good answer cancels one failure of a host.
     mutating func cancelFailure(of host: Int) {
         guard var record = hosts[host] else { return }
         record.failures -= 1
@@ -112,8 +112,8 @@ extension DispatcherState {
         }
     }
 
-    /// Ends the pauses if no other worker is left: a healthy worker may share its host with one that fails, and
-    /// so its key or name.
+    /// Ends all pauses if no other worker is left: a healthy worker may share its host, and thus its key or name, with
+    /// one that fails.
     mutating func endPausesIfNoneIsActive() {
         guard let since = idleSince, now - since >= policy.pause else { return }
         for id in workers.keys { workers[id]?.pausedUntil = nil }
@@ -125,7 +125,7 @@ extension DispatcherState {
         takeWork(from: id, &actions)
     }
 
-    /// Tells that a worker is set aside, and takes what it holds.
+    /// Reports that a worker is set aside, and takes its units away.
     mutating func takeWork(from id: WorkerID, _ actions: inout [Action]) {
         guard let worker = workers[id] else { return }
         actions.append(.setAside(id))
@@ -135,7 +135,7 @@ extension DispatcherState {
         }
     }
 
-    /// Takes the units of workers that hold one for far longer than they usually need.
+    /// Takes away the units of workers that have held one for far longer than usual.
     mutating func endLeases(_ actions: inout [Action]) {
         guard let kind = batch?.kind else { return }
         let reference = referencePace(kind)
@@ -180,7 +180,7 @@ extension DispatcherState {
         actions.append(.doubt(id))
     }
 
-    /// Tries doubtful workers again, with increasing delays: a message may have been lost on the way.
+    /// Tries doubtful workers again, with increasing delays: a message may have been lost.
     mutating func endDoubts() {
         for (id, worker) in workers where worker.isDoubtful && !worker.isSetAside {
             if now - worker.doubtedAt > policy.probation * worker.doubts {
@@ -205,13 +205,13 @@ extension DispatcherState {
         }
         let since = idleSince ?? now
         idleSince = since
-        // Those whose leases have expired may still answer.
+        // Workers whose leases have expired may still answer.
         let isGivenUp = isClosed && !workers.contains { !$0.value.isSetAside }
         let areAllSetAside = !workers.isEmpty && workers.values.allSatisfy(\.isSetAside)
         let isHopeless = areAllSetAside && !policy.mayOthersJoin
         let grace = isHopeless ? min(policy.grace, policy.graceWithoutHope) : policy.grace
         guard isGivenUp || now - since >= grace else { return }
-        // A unit that several hosts failed is the reason, and says more.
+        // If a unit failed on several hosts, that is the reason, and says more.
         let failed = batch?.units.filter { $0.value.failed.count >= policy.maxFailures }
             .min { $0.key < $1.key }
         close(&actions)

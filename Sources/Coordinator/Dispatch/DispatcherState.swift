@@ -14,8 +14,8 @@ package struct WorkerID: Hashable, Comparable, Sendable, CustomStringConvertible
 
 /// Decides who computes what. Events and a clock in, actions out: no socket, logger or thread.
 ///
-/// Work comes in batches, one at a time: the views of a step, or tiles to decode. Views of the next steps may be added to an
-/// open batch, and withdrawn while nobody computes them. Of a batch:
+/// Work comes in batches, one at a time: the views of a step, or tiles to decode. Views of the next steps may be added
+/// to an open batch, and withdrawn while nobody computes them. States of a batch:
 ///
 ///                 submitted                       every unit done
 ///      ┌──────┐ ────────────▶ ┌─────────────────┐ ───────────────▶ complete ──┐
@@ -26,7 +26,7 @@ package struct WorkerID: Hashable, Comparable, Sendable, CustomStringConvertible
 ///                      │      └─────────────────┘ cancelled ───────────────────┤
 ///                      └──────────────────────────────────────────────────────┘
 ///
-/// Of a unit in it:
+/// States of a unit in it:
 ///
 ///                   assign                        answered (first answer: accept)
 ///      ┌─────────┐ ───────▶ ┌─────────────────┐ ─────────────────────────────────▶ ┌──────┐
@@ -37,7 +37,7 @@ package struct WorkerID: Hashable, Comparable, Sendable, CustomStringConvertible
 ///           │   lease run out                         │
 ///           └─────────────────────────────────────────┘
 ///
-/// Of a worker:
+/// States of a worker:
 ///
 ///             joined                  lease over, or late and overtaken
 ///      (new) ────────▶ ┌──────────┐ ───────────────────────────────────▶ ┌──────────┐
@@ -52,52 +52,49 @@ package struct WorkerID: Hashable, Comparable, Sendable, CustomStringConvertible
 ///                        ▼                             ▼                          ▼
 ///                      (gone)                        (gone)                    (gone)
 ///
-/// **Speed.** A worker's pace is its time for a unit of cost 1, measured from when a unit
-/// became the first that it holds until its answer. Paces determine leases, and when a worker would
-/// finish one more unit.
+/// **Speed.** A worker's pace is its time for a unit of cost 1, measured from when a unit became the first that it
+/// holds until its answer. Paces determine leases, and when a worker would finish one more unit.
 ///
-/// **Credit and depth.** A worker asks for units and is given no more than it asked for, and no more
-/// than hide the round trip: one to compute and as many as it computes while an answer and the next
-/// task are in transit.
+/// **Credit and depth.** A worker asks for units. It is given no more than it asked for, and no more than it takes to
+/// hide the round trip: one to compute, and as many as it computes while an answer and the next task are in transit.
 ///
 /// **Batches of a worker.** A worker on a GPU computes several units together and says how many. It holds that many
-/// more, its lease is for all of them, and its pace is their time divided by their number.
+/// more, its lease covers all of them, and its pace is their time divided by their number.
 ///
-/// **The end of a batch.** A waiting unit goes to the worker that would finish it first; a worker so
-/// slow that the others would finish everything that waits before it had finished one
-/// more gets none.
-/// Where a batch has units of several ranks, those of a later step that can be computed already, that holds for each rank: what is needed first goes to
-/// workers that are fast enough for it, and the others take what comes after. When nothing waits, idle workers take over units queued behind another one,
-/// and take copies of those that would otherwise finish last. The first answer counts; later and
-/// duplicate ones are ignored.
+/// **The end of a batch.** A waiting unit goes to the worker that would finish it first. A worker gets none if the
+/// others would finish everything that waits before it finished one more. If a batch has units of several ranks,
+/// because units of a later step can be computed already, this holds for each rank: what is needed first goes to
+/// workers that are fast enough for it, and the others take what comes after. When nothing waits, idle workers take
+/// over units queued behind another one, and take copies of those that would otherwise finish last. The first answer
+/// counts; later and duplicate ones are ignored.
 ///
-/// **Homes.** A tile is evaluated in many batches, and a worker keeps its activations in between: the worker is
-/// the tile's home. A unit of the tile goes there, and waits for it while it works; any other worker would have to start
-/// over. A unit whose home is lost, inactive or overdue, or holds nothing and asks for nothing, is assigned like any other. New
-/// tiles are divided among the workers by their paces. Since a home may also have lost the activations, time limits
-/// are those of starting over.
+/// **Homes.** A tile is evaluated in many batches, and a worker keeps its activations in between: the worker is the
+/// tile's home. A unit of the tile goes there, and waits for it while it works; any other worker would have to start
+/// over. A unit is assigned like any other if its home is lost, inactive or overdue, or holds nothing and asks for
+/// nothing. New tiles are divided among the workers according to their paces. Since a home may also have lost the
+/// activations, time limits are those of starting over.
 ///
-/// **Trust.** A worker that has not answered yet is unproven. It holds one unit, its lease depends
-/// on the pace of others, and an idle proven worker takes a copy of that unit once it is late. If no worker is
-/// proven, idle workers take copies after `hedge`, more of them the longer nobody answers. An answer counts
-/// only from a worker that was given the unit; any other answer ends the worker's membership.
+/// **Trust.** A worker that has not answered yet is unproven. It holds one unit, its lease depends on the pace of
+/// others, and an idle proven worker takes a copy of that unit once it is late. If no worker is proven, idle workers
+/// take copies after `hedge`, and more of them the longer nobody answers. An answer counts only from a worker that was
+/// given the unit; any other answer ends the worker's membership.
 ///
-/// **Failures.** A unit that failed on a host goes to a proven worker of another host. It is given up when
-/// three proven hosts failed it, or when no worker is left that might do better. A host that fails
-/// repeatedly is paused, twice as long each time: its workers may join, but get no work while others work.
+/// **Failures.** A unit that failed on a host goes to a proven worker of another host. It is given up when it has
+/// failed on three proven hosts, or when no worker is left that might do better. A host that fails repeatedly is
+/// paused, twice as long each time: its workers may join, but get no work while others work.
 ///
-/// **Leases.** A worker that takes much longer than usual loses its units to others,
-/// even if it is alive; until it answers, or asks for more than replaces the units that it had not begun, it
-/// gets no more for a while. Its late answer is accepted if nobody was faster.
+/// **Leases.** A worker that takes much longer than usual loses its units to others, even if it is alive. It gets no
+/// more for a while, unless it answers or asks for more units than those that it had not begun. Its late answer is
+/// accepted if nobody was faster.
 ///
-/// **Relays.** Units that follow each other overlap, and a relay is sent what they share once: its workers get units that are
-/// neighbours (`Strips`). Who gets how many, and when, does not depend on that.
+/// **Relays.** Consecutive units overlap, and a relay is sent what they share only once, so its workers get
+/// neighbouring units (`Strips`). This does not affect who gets how many, and when.
 ///
-/// **Checks.** A unit may be one that another host has answered already. It goes to no worker of the sites that may not
-/// have it, and nothing depends on it: if nobody may have it, or its first attempt fails, it is skipped. A site that
-/// answered wrongly is distrusted: its workers get no work until it is trusted again.
+/// **Checks.** A unit may be one that another host has answered already. It does not go to workers of the sites that
+/// may not have it, and nothing depends on it: if nobody may have it, or its first attempt fails, it is skipped. A site
+/// that answered wrongly is distrusted: its workers get no work until it is trusted again.
 package struct DispatcherState: Sendable {
-    /// The kind of units in a batch: workers have a separate pace for each.
+    /// Kind of the units in a batch: workers have a separate pace for each kind.
     package enum Kind: Int, CaseIterable, Sendable {
         case views
         case tiles
@@ -119,66 +116,65 @@ package struct DispatcherState: Sendable {
     struct Lease: Sendable {
         let unit: UnitID
         let cost: Double
-        /// Its cost if the worker has to start over: what time limits are based on.
+        /// Its cost if the worker has to start over, on which time limits are based.
         let maxCost: Double
-        /// When it was assigned.
+        /// When it was assigned, in seconds.
         let assigned: Double
-        /// Whether the worker was proven then.
+        /// Whether the worker was proven at that time.
         let isProven: Bool
     }
 
-    /// Units that a worker may compute together, at most.
+    /// Maximum number of units that a worker may compute together.
     static let largestBatch = 32
 
     struct Worker: Sendable {
-        /// Its host's number: a string would cost reference counting whenever workers are scanned.
+        /// Number of its host: a string would cost reference counting whenever workers are scanned.
         let host: Int
-        /// The site's number: it is not independent of other workers there.
+        /// Number of its site: workers of one site are not independent of each other.
         let site: Int
-        /// Whether workers of its site are sent once what they share.
+        /// Whether workers of its site are sent what they share only once.
         let isRelayed: Bool
         var credit = 0
-        /// Units that it computes together: one wait for all of them.
+        /// Number of units that it computes together, with one wait for all of them.
         var batch = 1
-        /// In the order of assignment: it computes the first.
+        /// Units that it holds, in order of assignment: it computes the first.
         var held: [Lease] = []
-        /// Whether it has answered a unit well.
+        /// Whether it has given a good answer.
         var isProven = false
-        /// Until when it gets no work, because of earlier failures of its host.
+        /// Until when it gets no work because of earlier failures of its host.
         var pausedUntil: Duration?
         var strikes = 0
-        /// Consecutive leases that expired.
+        /// Number of consecutive leases that expired.
         var overdue = 0
-        /// Set aside after bad answers, or none.
+        /// Whether it was set aside after bad answers, or after none.
         var isStruck = false
-        /// Answers of its site were wrong.
+        /// Whether answers of its site were wrong.
         var isDistrusted = false
-        /// It lost a lease and has not shown since that it is working.
+        /// Whether it lost a lease and has not shown since that it is working.
         var isDoubtful = false
-        /// How often in a row, and when last.
+        /// How many times in a row it became doubtful, and when it last did.
         var doubts = 0
         var doubtedAt: Duration = .zero
-        /// Units taken back that it has probably not begun: dropping them proves nothing.
+        /// Units that were taken back and that it has probably not begun: dropping them proves nothing.
         var drops = 0
         var lastHeard: Duration
         /// When it last joined, asked or finished a unit.
         var lastActed: Duration
-        /// Its speed.
         var speed = WorkerSpeed()
 
         var isSetAside: Bool { isStruck || isDistrusted }
         /// Whether it gets work.
         var isActive: Bool { !isSetAside && !isDoubtful && pausedUntil == nil }
-        /// Whether it has answered, and let no lease expire since.
+        /// Whether it has answered, and has let no lease expire since.
         var isReliable: Bool { isProven && overdue == 0 }
-        /// Whether it has a unit, or may be given one now or soon: it asks after it has answered.
+        /// Whether it has a unit, or may be given one now or soon: it asks for more after an answer.
         func isAvailable(at now: Duration, _ policy: Policy) -> Bool {
             isActive && (credit > 0 || !held.isEmpty || now - lastActed <= policy.probation)
         }
 
-        /// The cost of what it computes together now.
+        /// Cost of the units that it computes together now.
         var headCost: Double { held.prefix(max(1, batch)).reduce(0) { $0 + $1.cost } }
-        /// The same, where it has kept no tiles.
+        /// The same if it has kept no tiles.
         var maxHeadCost: Double { held.prefix(max(1, batch)).reduce(0) { $0 + $1.maxCost } }
 
         func holds(_ unit: UnitID) -> Bool { held.contains { $0.unit == unit } }
@@ -195,23 +191,23 @@ package struct DispatcherState: Sendable {
     }
 
     struct Unit: Sendable {
-        /// For its home; for any worker if it has none.
+        /// Cost for its home, or for any worker if it has none.
         let cost: Double
-        /// For the others.
+        /// Cost for other workers.
         let costElsewhere: Double
         var home: WorkerID?
-        /// Of a lower rank is what is needed first.
+        /// Units of a lower rank are needed first.
         var rank = 0
         var state = UnitState.waiting
-        /// Workers whose lease expired, and which may still answer.
+        /// Workers whose lease expired but that may still answer.
         var former: [WorkerID] = []
         var attempts = 0
-        /// When it was first given to anybody.
+        /// When it was first assigned, in seconds.
         var firstAssigned: Double?
         var failures: [UnitFailure] = []
-        /// Hosts that failed it, and whether they were proven.
+        /// Hosts that it failed on, and whether they were proven.
         var failed: [Int: Bool] = [:]
-        /// Those of them that were lost with it.
+        /// Hosts that were lost while they computed it.
         var lostHosts: Set<Int> = []
         /// When it first failed.
         var failedSince: Duration?
@@ -220,7 +216,7 @@ package struct DispatcherState: Sendable {
 
         var isDone: Bool { state == .done }
         func cost(at worker: WorkerID) -> Double { worker == home ? cost : costElsewhere }
-        /// Its holders; without any it waits.
+        /// Workers that hold it; if there are none, it waits.
         var holders: [WorkerID] {
             get { if case .held(let holders) = state { holders } else { [] } }
             set { state = newValue.isEmpty ? .waiting : .held(by: newValue) }
@@ -234,18 +230,18 @@ package struct DispatcherState: Sendable {
         var units: [UnitID: Unit]
         /// Open units without a holder, in order.
         var waiting: [UnitID]
-        /// Open units.
+        /// Number of open units.
         var remaining: Int
         /// Mean cost of the units for workers that are not their homes.
         let typicalCost: Double
         /// Whether units have homes.
         let hasHomes: Bool
-        /// Those of its units that are checks.
+        /// Units that are checks.
         var checks: [UnitID]
-        /// The highest of its units.
+        /// Highest rank of its units.
         var rank = 0
 
-        /// The end of the waiting units that are of the same rank as the one at a place.
+        /// End of the waiting units that have the same rank as the one at `place`.
         func endOfRank(at place: Int) -> Int {
             guard let last = waiting.last, let rank = units[waiting[place]]?.rank,
                 units[last]?.rank != rank
@@ -261,11 +257,11 @@ package struct DispatcherState: Sendable {
 
     package let policy: Policy
     var workers: [WorkerID: Worker] = [:]
-    /// What each of them was given recently, whatever became of it.
+    /// What each worker was given recently, whatever became of it.
     var recent: [WorkerID: RecentAssignments] = [:]
     /// Hosts that failed recently, by number.
     var hosts: [Int: HostRecord] = [:]
-    /// Numbers of hosts; unused ones are dropped when there are many.
+    /// Numbers of hosts and sites; unused ones are dropped when there are many.
     var hostNumbers: [HostID: Int] = [:]
     var nextHost = 0
     /// Sites that get no work.
@@ -276,23 +272,23 @@ package struct DispatcherState: Sendable {
     var isClosed = false
     /// The sum of all advances of the clock, none longer than `policy.stall`.
     var now: Duration = .zero
-    /// The same in seconds.
+    /// The same time in seconds.
     var seconds = 0.0
     var lastTime: Duration?
     /// Workers that the current event may have given something to do.
     var scope = Scope.all
-    /// Throughput of all workers, in units per second, when last computed.
+    /// Throughput of all workers, in units per second, when it was last computed.
     var lastRate = 0.0
     /// When idle workers of a large fleet were last looked for.
     var lastLookAtIdle = -Double.infinity
     var history = DispatcherHistory()
-    /// What round trips take now, a moving average.
+    /// Moving average of recent round-trip times, in seconds.
     var trips = 0.0
     var lossRate = LossRate()
     var remembered = RememberedSpeeds()
     /// Whether a worker is behind a relay.
     var hasRelays = false
-    /// Used only then.
+    /// Used only if there are relays.
     var strips = Strips()
 
     enum Scope: Equatable, Sendable {
@@ -312,8 +308,8 @@ package struct DispatcherState: Sendable {
     /// Handles one event.
     ///
     /// - Parameters:
-    ///   - event: what happened; events of unknown workers and units have no effect
-    ///   - time: a clock, which may jump
+    ///   - event: what happened; events for unknown workers and units have no effect
+    ///   - time: time of a clock, which may jump
     /// - Returns: what to do, in this order
     package mutating func handle(_ event: Event, at time: Duration) -> [Action] {
         advance(to: time)
@@ -360,7 +356,7 @@ package struct DispatcherState: Sendable {
     /// Whether a batch is open.
     package var isBusy: Bool { batch != nil }
 
-    /// Units of the batch that are known, answered ones among them.
+    /// Known units of the batch, including answered ones.
     package var unitsInBatch: Int { batch?.units.count ?? 0 }
 
     /// Units of the batch that have no answer yet.
@@ -369,7 +365,7 @@ package struct DispatcherState: Sendable {
     package var activeWorkers: [WorkerID] {
         workers.filter { $0.value.isActive }.keys.sorted()
     }
-    /// Units that the worker holds, the one that it computes first.
+    /// Units that the worker holds, starting with the one that it computes.
     package func held(by worker: WorkerID) -> [UnitID] {
         workers[worker]?.held.map(\.unit) ?? []
     }

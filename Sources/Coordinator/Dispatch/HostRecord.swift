@@ -1,6 +1,6 @@
 import Protocol
 
-/// One host, over all connections of all of its workers.
+/// One host, across all connections of all of its workers.
 package struct HostID: Hashable, Sendable, CustomStringConvertible {
     /// Its key, or its name and address.
     package let text: String
@@ -9,7 +9,7 @@ package struct HostID: Hashable, Sendable, CustomStringConvertible {
         self.text = text
     }
 
-    /// A worker that counts as its own host.
+    /// Lets a worker count as its own host.
     init(_ worker: WorkerID) {
         text = "\(worker)"
     }
@@ -17,15 +17,15 @@ package struct HostID: Hashable, Sendable, CustomStringConvertible {
     package var description: String { text }
 }
 
-/// The recent failures of a host: workers that ended while they held work, bad answers, and answers to units
-/// that they were not given.
+/// Recent failures of a host: workers that were lost while they held work, bad answers, and answers to units that they
+/// were not given.
 struct HostRecord: Sendable {
     /// Failures not yet cancelled by a good answer.
     var failures = 0
     /// Until when workers that join get no work.
     private(set) var pausedUntil: Duration = .zero
 
-    /// Maximum hosts that are remembered, unless more of them are paused.
+    /// Maximum number of hosts that are remembered, unless more of them are paused.
     static let capacity = 4096
 
     /// Counts a failure. The first has no effect, the second causes a pause, and each further one a pause twice as
@@ -38,18 +38,18 @@ struct HostRecord: Sendable {
     }
 }
 
-/// The units that a worker was given recently: those that it may answer.
+/// Units that a worker was given recently, and so may answer.
 struct RecentAssignments: Sendable {
     private struct Entry {
         var lease: DispatcherState.Lease
         var isAnswered = false
     }
 
-    /// The latest last.
+    /// The assignments, latest last.
     private var entries: [Entry] = []
 
-    /// Far more than a worker holds and has in transit. One that answers an older unit is
-    /// expelled, and may join again.
+    /// Maximum number of entries: far more than a worker holds and has in transit. A worker that answers an older unit
+    /// is expelled, and may join again.
     private static let capacity = 64
 
     mutating func add(_ lease: DispatcherState.Lease) {
@@ -61,15 +61,15 @@ struct RecentAssignments: Sendable {
         entries.append(Entry(lease: lease))
     }
 
-    /// Takes an answer.
+    /// Records an answer.
     ///
-    /// - Returns: nil if the unit was never given; else when it was, and whether this is its first answer
+    /// - Returns: nil if the unit was never given; otherwise its lease, and whether this is the first answer
     mutating func takeAnswer(_ unit: UnitID) -> (lease: DispatcherState.Lease, isFirst: Bool)? {
         guard let place = entries.firstIndex(where: { $0.lease.unit == unit }) else { return nil }
         defer { entries[place].isAnswered = true }
         return (entries[place].lease, !entries[place].isAnswered)
     }
 
-    /// Whether the unit was given.
+    /// Whether the worker was given the unit.
     func contains(_ unit: UnitID) -> Bool { entries.contains { $0.lease.unit == unit } }
 }

@@ -1,31 +1,31 @@
 import Protocol
 
-/// When each active worker will finish what it holds, by its pace, and so who should get the
-/// next unit. Times are in seconds.
+/// When each active worker will finish what it holds, according to its pace, and thus who should get the next unit.
+/// Times are in seconds.
 struct Outlook {
     /// A worker that holds something or may be given something.
     private struct Entry {
         let id: WorkerID
-        /// For a unit of typical cost; the others' pace where its own is not known.
+        /// Time for a unit of typical cost; that of the others if its own is unknown.
         let pace: Double
         let isKnown: Bool
         /// Whether it has answered anything.
         let isProven: Bool
         /// Whether its estimate is reliable.
         let isReliable: Bool
-        /// From its answer until it has another task.
+        /// Time from its answer until it has another task.
         let trip: Double
-        /// When it will be finished.
+        /// When it will have finished what it holds.
         var free: Double
         /// How many more units it may hold.
         var room: Int
 
-        /// When it would finish one more.
+        /// When it would finish one more unit.
         var next: Double { free + pace }
     }
 
     private var entries: [Entry] = []
-    /// Indices into `entries` of workers with room, the one that would finish first in front.
+    /// Indices into `entries` of workers with room, starting with the one that would finish first.
     private var queue: [Int] = []
     private let now: Double
     private var hasOnlySlow = false
@@ -64,17 +64,18 @@ struct Outlook {
 
     var hasRoom: Bool { !queue.isEmpty }
 
-    /// Units of another rank follow: a worker that was too slow for those before may be in time for these.
+    /// Considers slow workers again for units of another rank: a worker that was too slow before may be in time for
+    /// these.
     mutating func considerSlow() { hasOnlySlow = false }
 
     /// Assigns a unit to the worker that would finish it first.
     ///
     /// - Parameters:
     ///   - count: waiting units of its rank, including this one
-    ///   - insist: whether to assign it even to a worker that will delay the batch, unless another one that may have it
-    ///     would finish it sooner, after what it holds
+    ///   - insist: whether to assign it even to a worker that will delay the batch, unless another allowed worker would
+    ///     finish it sooner, after what it holds
     ///   - allowed: whether the worker may have the unit
-    /// - Returns: nil if nobody may have it now, or all that may would delay the batch
+    /// - Returns: nil if nobody may have it now, or everybody who may would delay the batch
     mutating func take(
         among count: Int,
         insist: Bool,
@@ -84,10 +85,10 @@ struct Outlook {
         guard let place = queue.firstIndex(where: { allowed(entries[$0].id) }) else { return nil }
         let index = queue[place]
         if insist {
-            // It has lost time already, and a step ends with its last unit.
+            // The unit has lost time already, and a step ends with its last unit.
             if isAnyoneSooner(than: index, where: allowed) { return nil }
         } else {
-            // Fewer units wait on every later call, so a worker that was too slow remains so.
+            // Every later call has fewer waiting units, so a worker that is too slow stays too slow.
             hasOnlySlow = hasOnlySlow || (place == 0 && isTooSlow(index, for: count))
             if hasOnlySlow { return nil }
         }
@@ -98,7 +99,7 @@ struct Outlook {
         return entries[index].id
     }
 
-    /// Whether a reliable worker that has no room yet, and may have the unit, would finish it sooner.
+    /// Whether a reliable worker that has no room yet, but may have the unit, would finish it sooner.
     private func isAnyoneSooner(than index: Int, where allowed: (WorkerID) -> Bool) -> Bool {
         let own = entries[index].next
         return entries.contains { other in
@@ -107,20 +108,20 @@ struct Outlook {
         }
     }
 
-    /// Whether the others would finish all that waits before this one finishes one more.
+    /// Whether the others would finish all waiting units before this worker finishes one more.
     private func isTooSlow(_ index: Int, for count: Int) -> Bool {
         let entry = entries[index]
         guard entry.isKnown, Double(count) <= (entry.next - now) * rate else { return false }
         var done = 0.0
         for (other, worker) in entries.enumerated() where other != index && worker.isReliable {
             let time = entry.next - worker.free - worker.trip
-            // Strictly before: of two equally fast workers one gets the last unit.
+            // Strictly before: of two equally fast workers, one gets the last unit.
             done += max(0, (time / worker.pace - 1e-6).rounded(.up) - 1)
         }
         return done >= Double(count)
     }
 
-    /// Of two that would finish at the same time, the proven one comes first, then the one that joined first.
+    /// Orders workers by when they would finish; ties go to the proven one, then to the one that joined first.
     private func precedes(_ a: Int, _ b: Int) -> Bool {
         let (first, second) = (entries[a].next, entries[b].next)
         if first != second { return first < second }
@@ -148,7 +149,7 @@ extension DispatcherState.Worker {
     ) -> Int {
         let depth =
             isProven ? speed.depth(cost: cost, kind, policy.depths) : policy.firstDepth
-        // The next batch should be there when one is done.
+        // The next batch should have arrived when one is done.
         let ahead = isProven && batch > 1 ? 2 * batch : 0
         let room = min(credit, max(depth, ahead) - held.count)
         guard kind == .views, isProven, batch == 1, room > 0, let pace = speed.pace(kind) else {
@@ -160,8 +161,8 @@ extension DispatcherState.Worker {
         return pace * cost > lead ? 1 : room
     }
 
-    /// Its time for a unit, by its own pace or another; where none is known all are
-    /// assumed to be equal.
+    /// Its time for a unit, by its own pace or that of others; if no pace is known, all workers are assumed to be
+    /// equal.
     func time(for cost: Double, _ kind: DispatcherState.Kind, reference: Double?) -> Double {
         speed.time(for: cost, kind, reference: reference) ?? cost
     }
@@ -190,14 +191,14 @@ extension DispatcherState.Worker {
 }
 
 extension Collection<DispatcherState.Worker> {
-    /// The mean of all known paces of proven workers, if there are any. The pace of tiles is estimated from
-    /// that of views if no tile was evaluated yet.
+    /// Mean of all known paces of proven workers, if there are any. The pace of tiles is estimated from that of views
+    /// if no tile has been evaluated yet.
     func referencePace(_ kind: DispatcherState.Kind) -> Double? {
         if let mean = meanPace(kind) { return mean }
         return kind == .tiles ? meanPace(.views).map { $0 * tilesPerView } : nil
     }
 
-    /// Guesses count only if there is nothing else.
+    /// Mean pace of proven workers; guesses count only if there is nothing else.
     private func meanPace(_ kind: DispatcherState.Kind) -> Double? {
         var (sums, counts) = ((measured: 0.0, guessed: 0.0), (measured: 0, guessed: 0))
         for worker in self where worker.isProven {

@@ -1,4 +1,4 @@
-/// Elements in an order that need not be complete: a binary heap, the one that precedes all others in front.
+/// Elements in an order that need not be total: a binary heap, with the element that precedes all others at the front.
 package struct PriorityQueue<Element> {
     private var heap: [Element] = []
     private let precedes: (Element, Element) -> Bool
@@ -16,7 +16,7 @@ package struct PriorityQueue<Element> {
         }
     }
 
-    /// Removes the element in front, which must exist.
+    /// Removes the element at the front, which must exist.
     @discardableResult package mutating func removeFirst() -> Element {
         heap.swapAt(0, heap.count - 1)
         let first = heap.removeLast()

@@ -1,9 +1,9 @@
-/// Speeds of hosts whose only worker is gone: a worker that comes back is as fast as it was. Nobody knows that of one
-/// that was never there, and a slow one that is given a unit late holds up a whole step.
+/// Speeds of hosts whose only worker is gone: a worker that comes back is assumed to be as fast as before. The speed of
+/// a new worker is unknown, and a slow one that is given a unit late holds up a whole step.
 struct RememberedSpeeds: Sendable {
     private var speeds: [Int: WorkerSpeed] = [:]
 
-    /// Hosts that are remembered, at most.
+    /// Maximum number of hosts that are remembered.
     private static let capacity = HostRecord.capacity
 
     subscript(host: Int) -> WorkerSpeed? { speeds[host] }
@@ -13,6 +13,6 @@ struct RememberedSpeeds: Sendable {
         speeds[host] = speed
     }
 
-    /// Drops what is kept of hosts that have no number any more.
+    /// Drops hosts that no longer have a number.
     mutating func keep(only hosts: Set<Int>) { speeds = speeds.filter { hosts.contains($0.key) } }
 }

@@ -1,14 +1,15 @@
 import Protocol
 
-/// Gives neighbouring units to one site. Units are numbered row by row, and those that follow each other overlap: a relay is
-/// sent what they share once. Each site takes unit after unit from a place of its own. When it comes to where another goes on,
-/// it begins again in the middle of the longest strip that is left. Workers without a relay are like one site.
+/// Gives neighbouring units to the same site. Units are numbered row by row, and consecutive ones overlap: a relay is
+/// sent what they share only once. Each site takes unit after unit from its own position. When it reaches the position
+/// of another site, it starts again in the middle of the longest remaining strip. Workers without a relay count as one
+/// site.
 package struct Strips: Sendable {
-    /// A relay's site by its number; nil: all workers without a relay.
+    /// Number of a relay's site; nil for all workers without a relay.
     package typealias Site = Int?
 
     private var rank: Int?
-    /// Where each of them goes on.
+    /// Where each site goes on.
     private var next: [Site: UnitID] = [:]
 
     package init() {}
@@ -16,10 +17,10 @@ package struct Strips: Sendable {
     /// Chooses the unit that a site is given.
     ///
     /// - Parameters:
-    ///   - site: whose worker gets it
-    ///   - units: those that wait, in order, all of one rank; not empty
-    ///   - rank: theirs; where another one begins, so do the strips
-    /// - Returns: its index
+    ///   - site: site of the worker that gets the unit
+    ///   - units: the waiting units in order, all of one rank; not empty
+    ///   - rank: their rank; the strips start over when it changes
+    /// - Returns: the unit's index
     package mutating func take(
         for site: Site,
         from units: some RandomAccessCollection<UnitID>,
@@ -48,7 +49,7 @@ package struct Strips: Sendable {
         return index
     }
 
-    /// The first unit that is not before another, by bisection.
+    /// Index of the first unit that is not before `unit`, by bisection.
     private static func index(of unit: UnitID, in units: some RandomAccessCollection<UnitID>) -> Int
     {
         var (low, high) = (0, units.count)

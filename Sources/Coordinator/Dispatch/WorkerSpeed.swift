@@ -1,6 +1,6 @@
 import Protocol
 
-/// A worker's speed, by the coordinator's clock. Times are in seconds.
+/// A worker's speed, measured by the coordinator's clock. Times are in seconds.
 struct WorkerSpeed: Sendable {
     /// Units that were computed together so far: their time, their cost, and the pace before them.
     private struct Together: Sendable {
@@ -10,32 +10,32 @@ struct WorkerSpeed: Sendable {
     }
 
     private var together: Together?
-    /// Since when the first unit that it holds has been the first.
+    /// When the first unit that it holds became the first.
     private(set) var since = 0.0
-    /// Whether it was idle when it was given that unit: then its time includes a round trip.
+    /// Whether it was idle when it was given that unit: the time then includes a round trip.
     private var wasIdle = false
     private struct Pace {
-        /// Per unit of cost.
+        /// Seconds per unit of cost.
         var seconds: Double
-        /// How long it had held a unit that was taken from it and made the pace slower; nil after its next answer.
+        /// How long it had held a unit that was taken from it and so slowed its pace; nil after its next answer.
         var interruption: Double?
     }
 
-    /// Nil before the first answer.
+    /// Paces for views and tiles; nil before the first answer.
     private var views: Pace?
     private var tiles: Pace?
-    /// From sending an answer to receiving the next task, where it was measured.
+    /// Time from sending an answer to receiving the next task, if it was measured.
     private(set) var roundTrip: Double?
 
-    /// Whether its paces are of an earlier connection.
+    /// Whether its paces come from an earlier connection.
     private var isRecalled = false
 
-    /// The last one that was measured, which a crowded link makes longer.
+    /// The last measured round trip, which a crowded link makes longer.
     private(set) var lastTrip: Double?
 
     /// Weight of a new measurement in the moving average.
     private static let share = 0.3
-    /// Minimum pace and time, so that nothing is divided by zero.
+    /// Minimum pace and time, to avoid division by zero.
     private static let minTime = 1e-6
 
     func pace(_ kind: DispatcherState.Kind) -> Double? {
@@ -44,13 +44,13 @@ struct WorkerSpeed: Sendable {
 
     private func estimate(_ kind: DispatcherState.Kind) -> Pace? { kind == .views ? views : tiles }
 
-    /// Whether its pace is a guess, from units that were taken from it.
+    /// Whether its pace is a guess, based on units that were taken from it.
     func isGuess(_ kind: DispatcherState.Kind) -> Bool { estimate(kind)?.interruption != nil }
 
     /// Its time for a unit; nil if neither its own pace nor the others' is known.
     ///
-    /// A pace from a unit that was taken from it tells little about a much larger one: then the time is at most as long
-    /// as it held that one, or as the others take.
+    /// A pace from a unit that was taken from it says little about a much larger unit: the time is then at most as long
+    /// as it held that unit, or as the others take.
     func time(for cost: Double, _ kind: DispatcherState.Kind, reference: Double?) -> Double? {
         guard let pace = estimate(kind) else { return reference.map { $0 * cost } }
         guard let interruption = pace.interruption else { return pace.seconds * cost }
@@ -64,8 +64,8 @@ struct WorkerSpeed: Sendable {
     /// How long it may hold a unit.
     ///
     /// - Parameters:
-    ///   - cost: of the unit
-    ///   - kind: of the unit
+    ///   - cost: cost of the unit
+    ///   - kind: kind of the unit
     ///   - policy: the dispatcher's
     ///   - reference: the others' time for a unit of cost 1, if known
     /// - Returns: seconds
@@ -84,7 +84,7 @@ struct WorkerSpeed: Sendable {
         return self.pace(kind) == nil ? min(lease, maxLease) : lease
     }
 
-    /// How many units it should hold so that it never runs out.
+    /// How many units it should hold so that it never runs out of work.
     func depth(cost: Double, _ kind: DispatcherState.Kind, _ limits: ClosedRange<Int>) -> Int {
         guard let pace = pace(kind), let roundTrip else { return limits.lowerBound }
         // A quarter more than measured: round trips and views vary.
@@ -93,13 +93,13 @@ struct WorkerSpeed: Sendable {
         return max(limits.lowerBound, 1 + Int(inFlight))
     }
 
-    /// How long before a worker is done with what it holds its next unit is sent: a few round trips. Trips that were measured
-    /// while a link was crowded say little: at most a quarter of a unit's time, if that is more than the policy's lead.
+    /// How long before a worker finishes what it holds its next unit is sent: a few round trips. Round trips measured
+    /// on a crowded link say little, so it is at most a quarter of a unit's time, or the policy's lead if that is more.
     func lead(pace: Double, _ policy: DispatcherState.Policy) -> Double {
         max(policy.lead / .seconds(1), min(3 * (roundTrip ?? 0), pace / 4))
     }
 
-    /// It is a worker that was there before, and probably as fast; what it does now replaces that.
+    /// Takes over the speed of an earlier connection, which is probably the same; new measurements replace it.
     mutating func recall(_ other: WorkerSpeed) {
         (views, tiles, roundTrip) = (other.views, other.tiles, other.roundTrip)
         isRecalled = true
@@ -114,12 +114,12 @@ struct WorkerSpeed: Sendable {
     /// It answered the first unit.
     ///
     /// - Parameters:
-    ///   - cost: of the unit
-    ///   - kind: of the unit
+    ///   - cost: cost of the unit
+    ///   - kind: kind of the unit
     ///   - assigned: when it was given the unit
     ///   - spent: its own measurement of the computing time
-    ///   - isBatched: whether it computes units together: then the answers of a batch come at once, and all but the
-    ///     first say that they took no time
+    ///   - isBatched: whether it computes units together: the answers of a batch then arrive at once, and all but the
+    ///     first report that they took no time
     ///   - now: the time
     mutating func finish(
         cost: Double,
@@ -167,8 +167,8 @@ struct WorkerSpeed: Sendable {
         setPace(kind, Pace(seconds: mean))
     }
 
-    /// The first unit was taken from it: it is at least that slow. Before its first answer this is
-    /// informative only if it was late.
+    /// The first unit was taken from it, so it is at least that slow. Before its first answer this is informative only
+    /// if it was late.
     mutating func interrupt(
         cost: Double,
         _ kind: DispatcherState.Kind,

@@ -5,14 +5,14 @@ import Sampling
 /// and whose digest covers every number. `CheckpointReader` reads it.
 package struct Checkpoint: Sendable {
     package let state: SamplerState
-    /// Numbers drawn so far from a sequential source.
+    /// Random numbers drawn so far from a sequential noise source.
     package let drawn: Int
     /// Latents of finished phases, if they are to be dumped.
     package let finished: [Tensor]
 
-    /// Steps of its phase, for lists of jobs.
+    /// Number of steps of its phase, for job lists.
     private let steps: Int?
-    /// The number of phases, for lists of jobs: after the last one only decoding remains.
+    /// Number of phases, for job lists: after the last one only decoding remains.
     private let phases: Int?
 
     package init(
@@ -30,10 +30,10 @@ package struct Checkpoint: Sendable {
 
     static let format = "1"
 
-    /// The job of states that a render keeps for itself.
+    /// Job id in states that a running render keeps to go back to.
     static let keptJob = "kept"
 
-    /// Bytes of its tensors, also of those that it shares with other states.
+    /// Size of its tensors in bytes, including those that it shares with other states.
     var bytes: Int {
         let source = state.source.map { [$0.upsampled, $0.noise] } ?? []
         let optional = [state.anchor, state.picture, state.mask, state.means?.values].compactMap(
@@ -43,18 +43,18 @@ package struct Checkpoint: Sendable {
             .reduce(0) { $0 + $1.count * MemoryLayout<Float>.size }
     }
 
-    /// Replaces the file atomically: there is always a complete one.
+    /// Replaces the file atomically, so that a complete one always exists.
     ///
     /// - Parameters:
-    ///   - path: of the file
+    ///   - path: the file's path
     ///   - job: the job's id, which the reader must know
-    /// - Throws: `OutputError` when the disk is full or broken
+    /// - Throws: `OutputError` if the disk is full or broken
     package func write(to path: String, job: String) throws(OutputError) {
         var tensors: [(String, Tensor)] = [("latent", state.latent)]
         for (place, tensor) in state.history.tensors.enumerated() {
             tensors.append((Self.historyName(place), tensor))
         }
-        // The noise itself follows from the seed or the file of inputs.
+        // The noise itself is derived again from the seed or from the inputs file.
         if let source = state.source { tensors.append(("upsampled", source.upsampled)) }
         if let anchor = state.anchor { tensors.append(("anchor", anchor)) }
         if let picture = state.picture { tensors.append(("picture", picture)) }
@@ -72,12 +72,12 @@ package struct Checkpoint: Sendable {
         try SafeTensors.write(tensors, metadata: text, to: path)
     }
 
-    /// The tensor of what the scheduler remembers.
+    /// Name of a tensor of the scheduler's history.
     static func historyName(_ place: Int) -> String {
         place == 0 ? "estimate" : "estimate.\(place)"
     }
 
-    /// Covers names, shapes and numbers of the tensors, and the metadata except itself.
+    /// Covers the names, shapes and values of the tensors, and all metadata except the digest itself.
     static func digest(of tensors: [(String, Tensor)], _ text: [String: String]) -> String {
         let hash = FileHash()
         for (key, value) in text.sorted(by: { $0.key < $1.key }) where key != "digest" {

@@ -2,13 +2,13 @@ import Engine
 import Sampling
 
 extension Checkpoint {
-    /// Reads a file and checks everything in it.
+    /// Reads a checkpoint file and checks everything in it.
     ///
     /// - Parameters:
-    ///   - path: of the file
-    ///   - plan: of the render
-    ///   - job: the expected job's id
-    ///   - noise: set to the position of the render
+    ///   - path: the file's path
+    ///   - plan: the render's plan
+    ///   - job: the expected job id
+    ///   - noise: the noise source, which is moved to the position of the checkpoint
     /// - Throws: `InputError` naming the file and what is wrong with it
     package init(
         file path: String,
@@ -36,7 +36,7 @@ extension Checkpoint {
     }
 }
 
-/// Reads a checkpoint as the plan of its render expects it.
+/// Reads a checkpoint and checks it against the plan of its render.
 private struct CheckpointReader {
     private let path: String
     private let plan: RenderPlan
@@ -47,7 +47,7 @@ private struct CheckpointReader {
     private let step: Int
     /// The upsampled latent of the phase, if it has one.
     private(set) var upsampled: Tensor?
-    /// What the digest covers, in the order in which it was written.
+    /// Tensors that the digest covers, in the order in which they were written.
     private var covered: [(String, Tensor)] = []
 
     init(_ path: String, plan: RenderPlan, job: String) throws(InputError) {
@@ -67,10 +67,10 @@ private struct CheckpointReader {
         step = try Self.number("step", upTo: longest, in: text, path)
     }
 
-    /// The phase whose sizes the latent has: after the last step of all, the last phase.
+    /// The phase that the size of the latent belongs to: the last phase once all steps are done.
     private var last: Int { min(phase, plan.phases.count - 1) }
 
-    /// Everything of the state except its noise.
+    /// The state without its noise.
     mutating func state() throws(InputError) -> SamplerState {
         let awaitsEnlargement = text["awaits"] == "enlargement"
         guard
@@ -100,7 +100,7 @@ private struct CheckpointReader {
         return state
     }
 
-    /// Refuses a state that lacks what its phase needs.
+    /// Rejects a state that lacks what its phase needs.
     func checkComplete(_ state: SamplerState) throws(InputError) {
         // In phase 1 an inpainting model needs nothing but the latent.
         let isPainted =
@@ -135,7 +135,7 @@ private struct CheckpointReader {
 
     func checkDigest() throws(InputError) {
         guard Checkpoint.digest(of: covered, text) == text["digest"] else {
-            throw damaged("its numbers do not agree with its digest")
+            throw damaged("its contents do not match its digest")
         }
     }
 
@@ -151,7 +151,7 @@ private struct CheckpointReader {
         try Self.number(key, upTo: limit, in: text, path)
     }
 
-    /// A latent of one phase's size, `[1, height, width, channels]`; nil where the file has none.
+    /// A tensor of the size of a phase's latent, `[1, height, width, channels]`; nil if the file does not contain it.
     private mutating func tensor(
         _ name: String,
         of phase: Int,
@@ -162,7 +162,7 @@ private struct CheckpointReader {
         return try tensor(name, [1, latent.height, latent.width, channels])
     }
 
-    /// A tensor of a shape; nil where the file has none.
+    /// A tensor of the expected shape; nil if the file does not contain it.
     private mutating func tensor(
         _ name: String,
         _ expected: [Int]

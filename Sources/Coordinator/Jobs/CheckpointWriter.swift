@@ -3,21 +3,21 @@ import Foundation
 import Protocol
 import Synchronization
 
-/// Saves the state of a render on a thread of its own, while the render continues. When steps are
-/// shorter than saving, only the newest state is saved.
+/// Saves the state of a render on its own thread, while the render continues. If a step takes less time than saving,
+/// only the newest state is saved.
 package final class CheckpointWriter: Sendable {
-    /// Of the job's folder.
+    /// Path of the job's folder.
     package let path: String
     private let core: Core
     private let thread: Mutex<NamedThread?>
 
     /// - Parameters:
-    ///   - path: of the job's folder, which is created after the first step
-    ///   - folder: the same, if it exists
+    ///   - path: path of the job's folder, which is created after the first step
+    ///   - folder: the job's folder, if it exists already
     ///   - record: the render's command
-    ///   - every: saves after this many steps
+    ///   - every: number of steps between saves
     ///   - warn: called once when a state cannot be saved
-    /// - Throws: `SocketError` when the limit of open files is reached
+    /// - Throws: `SocketError` if the limit of open files is reached
     package init(
         path: String,
         folder: JobFolder? = nil,
@@ -33,15 +33,15 @@ package final class CheckpointWriter: Sendable {
 
     deinit { end() }
 
-    /// Takes the state after a step.
+    /// Accepts the state after a step.
     package func reached(_ checkpoint: Checkpoint) { core.reached(checkpoint) }
 
-    /// The render goes on from an earlier state: what was saved later must not be resumed.
+    /// The render continues from an earlier state: states that were saved later must not be resumed.
     ///
     /// - Parameter checkpoint: the earlier state; nil if the render starts over
     package func goBack(to checkpoint: Checkpoint?) { core.goBack(to: checkpoint) }
 
-    /// Saves the newest state, unless that has been done, and ends.
+    /// Saves the newest state if it has not been saved yet, and stops.
     ///
     /// - Returns: the job's folder, if there is a state in it
     package func finish() -> String? {
@@ -50,16 +50,16 @@ package final class CheckpointWriter: Sendable {
         return core.release()
     }
 
-    /// The picture is written: removes the job.
+    /// The picture has been written: removes the job.
     package func discard() {
         end()
         core.remove()
     }
 
-    /// The picture is written, and another one of its series follows.
+    /// The picture has been written, and another one of its series follows.
     ///
-    /// - Returns: the job, which stands for the rest of the series until the next picture has one; nil where nothing could be
-    ///   saved
+    /// - Returns: the job, which represents the rest of the series until the next picture has its own; nil if nothing
+    ///   could be saved
     func leaveToSeries() -> JobFolder? {
         end()
         return core.leaveToSeries()
@@ -80,17 +80,18 @@ private final class Core: Sendable {
     private struct Shared {
         /// The latest state that has not been saved.
         var newest: Checkpoint?
-        /// Whether it should be saved.
+        /// Whether `newest` should be saved.
         var isDue = false
         var isEnding = false
         var folder: JobFolder?
         var hasSaved = false
         var hasWarned = false
-        /// Whether the state that is saved must be removed.
+        /// Whether the saved state must be removed.
         var mustForget = false
-        /// Times that the render went back.
+        /// How many times the render went back.
         var returns = 0
-        /// The same when the saved state was reached: as long as it is less, that depends on wrong answers.
+        /// Value of `returns` when the saved state was reached: while it is smaller, that state depends on wrong
+        /// answers.
         var savedReturns = 0
         var steps = 0
     }
@@ -116,7 +117,7 @@ private final class Core: Sendable {
 
     /// Releases the lock on the folder.
     ///
-    /// - Returns: where the state is, if there is one
+    /// - Returns: the folder's path, if there is a state in it
     func release() -> String? {
         shared.withLock { shared in
             shared.folder = nil
@@ -158,7 +159,7 @@ private final class Core: Sendable {
             defer { shared.folder = nil }
             return shared.folder
         }
-        // If the disk is full, the picture is made again by whoever resumes the series.
+        // If the disk is full, whoever resumes the series renders this picture again.
         try? folder?.finishPicture()
         return folder
     }
@@ -186,12 +187,12 @@ private final class Core: Sendable {
         shared.withLock { shared in
             guard shared.mustForget else { return }
             shared.mustForget = false
-            // The job remains, without a step of it.
+            // The job remains, but without a saved step.
             if let folder = shared.folder { unlink(folder.statePath) }
         }
     }
 
-    /// Saves a state that the render reached after it had gone back so many times.
+    /// Saves a state that the render reached after going back `returns` times.
     private func save(_ checkpoint: Checkpoint, after returns: Int) {
         do {
             let folder =
@@ -203,7 +204,7 @@ private final class Core: Sendable {
         } catch {
             shared.withLock { shared in
                 guard shared.savedReturns < returns, let folder = shared.folder else { return }
-                // Better none than a wrong one.
+                // No state is better than a wrong one.
                 unlink(folder.statePath)
                 shared.savedReturns = returns
             }

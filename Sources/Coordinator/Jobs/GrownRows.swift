@@ -14,7 +14,7 @@ package struct PictureGrowth: Hashable, Sendable {
 
     package var isNone: Bool { self == PictureGrowth() }
 
-    /// As on the command line.
+    /// The value as written on the command line.
     package var written: String { "\(left),\(top),\(right),\(bottom)" }
 
     /// Size of a picture after it has grown.
@@ -22,14 +22,14 @@ package struct PictureGrowth: Hashable, Sendable {
         Extent(height: top + picture.height + bottom, width: left + picture.width + right)
     }
 
-    /// Rejects a crop that leaves nothing of what is new.
+    /// Rejects a crop that keeps none of the new part.
     ///
     /// - Parameters:
     ///   - frame: the crop of the grown picture
-    ///   - picture: its size before
-    ///   - size: of the result
-    ///   - factor: of which sides are multiples
-    /// - Returns: a line about what the crop takes away; nil for nothing
+    ///   - picture: size of the picture before it grows
+    ///   - size: size of the result
+    ///   - factor: number that the sides of a result must be multiples of
+    /// - Returns: a line about what the crop cuts off; nil if it cuts off nothing
     /// - Throws: `InputError` naming the flag
     func check(
         _ frame: PictureFrame,
@@ -63,12 +63,12 @@ package struct PictureGrowth: Hashable, Sendable {
             + "\(parts.joined(separator: " and ")) are cut off"
     }
 
-    /// Passes the rows of the grown picture, whose new part repeats the outermost pixels.
+    /// Passes on the rows of the grown picture, whose new part repeats the outermost pixels.
     ///
     /// - Parameters:
-    ///   - width: of the picture, in pixels
-    ///   - rows: passes each of its rows, 3 · width samples
-    ///   - body: is passed each row of the grown one
+    ///   - width: width of the picture, in pixels
+    ///   - rows: iterates over the rows of the picture, 3 · width samples each
+    ///   - body: called with each row of the grown picture
     /// - Throws: what `rows` and `body` throw
     func repeatingEdges(
         width: Int,
@@ -91,12 +91,13 @@ package struct PictureGrowth: Hashable, Sendable {
         for _ in 0..<bottom { try line.withUnsafeBufferPointer(body) }
     }
 
-    /// Passes the rows of the mask of a grown picture: white where it is new.
+    /// Passes on the rows of the grown picture's mask: white where the picture is new.
     ///
     /// - Parameters:
-    ///   - picture: its size before
-    ///   - rows: passes each row of the mask of the picture, if it has one, 3 · width samples; nil for black
-    ///   - body: is passed each row
+    ///   - picture: size of the picture before it grows
+    ///   - rows: iterates over the rows of the picture's mask, 3 · width samples each; nil if there is no mask, which is
+    ///     like a black one
+    ///   - body: called with each row
     /// - Throws: what `rows` and `body` throw
     func masking(
         _ picture: Extent,

@@ -1,14 +1,14 @@
 import Engine
 import Sampling
 
-/// Limits on the size of an untrusted picture, and on the time for reading it. A PNG of 100 KB
-/// can claim a thousand million pixels, and contain them.
+/// Limits on the size of an untrusted picture, and on the time for reading it. A PNG of 100 KB can claim a billion
+/// pixels, and contain them.
 package struct PictureLimits: Equatable, Sendable {
     package var pixels: Int
-    /// Nil for no limit.
+    /// Maximum reading time; nil for no limit.
     package var seconds: Double?
 
-    /// 134 million pixels, three seconds of reading: 11,585×11,585.
+    /// 134 million pixels, which take three seconds to read: 11,585×11,585.
     package static let defaultPixels = 1 << 27
     package static let maxPixels = PictureFile.largestArea
 
@@ -25,18 +25,18 @@ package final class InitPicture {
     private let limits: PictureLimits
     /// How far it grows beyond its edges.
     private let growth: PictureGrowth
-    /// Scaled in advance.
+    /// The picture as scaled in advance by `prepare`.
     private var prepared: ScaledPicture?
 
-    /// Reads all that precedes the rows, and the whole file once for its digest.
+    /// Reads everything before the rows, and the whole file once for its digest.
     ///
-    /// - Throws: `InputError` when it is missing, unusable, or has more pixels than allowed
+    /// - Throws: `InputError` if it is missing, unusable, or has more pixels than allowed
     ///
     /// - Parameters:
-    ///   - path: of the file
-    ///   - limits: on its size
+    ///   - path: the file's path
+    ///   - limits: limits on its size and reading time
     ///   - growth: how far it grows beyond its edges
-    ///   - flag: that named it
+    ///   - flag: the flag that named it
     package init(
         _ path: String,
         limits: PictureLimits = PictureLimits(),
@@ -64,22 +64,22 @@ package final class InitPicture {
         digest = try FileDigest.of(path, cache: nil)
     }
 
-    /// The file's name, without its folder.
+    /// File name, without its folder.
     var name: String { file.path.split(separator: "/").last.map(String.init) ?? "" }
 
     /// Size before it grows.
     var ownSize: Extent { Extent(height: file.height, width: file.width) }
 
-    /// Size, after it has grown.
+    /// Size after it has grown.
     package var size: Extent { growth.size(of: ownSize) }
 
-    /// Reads the whole picture for its first use, to detect now whether it can be read.
+    /// Reads the whole picture in advance, so that an unreadable one is detected now.
     ///
     /// - Parameters:
-    ///   - size: that it is scaled to
-    ///   - frame: the crop of it
-    ///   - report: is passed the fraction that is read, about once a second
-    /// - Throws: as `ScaledPicture.init`, and what `report` throws; `InputError` when it takes too long
+    ///   - size: size that it is scaled to
+    ///   - frame: the part of it that is used
+    ///   - report: called with the fraction read so far, about once a second
+    /// - Throws: as `ScaledPicture.init`, and what `report` throws; `InputError` if it takes too long
     package func prepare(
         _ size: Extent,
         frame: PictureFrame,
@@ -88,7 +88,7 @@ package final class InitPicture {
         prepared = try scaled(to: size, frame: frame, report: report)
     }
 
-    /// The picture at a size.
+    /// The picture, scaled to a size.
     ///
     /// - Throws: as `prepare`
     func scaled(

@@ -6,10 +6,10 @@ extension JobFolder {
     package struct SeriesPlace: Codable, Equatable, Sendable {
         /// The arguments of the whole series.
         package let arguments: [String]
-        /// Counted from 0.
+        /// Index of the picture, counted from 0.
         package let index: Int
-        /// Whether that picture is finished: the job only stands for those after it, until the next one has its own. Nil in
-        /// jobs of earlier builds.
+        /// Whether that picture is finished: the job then represents only those after it, until the next one has its
+        /// own. Nil in jobs of earlier builds.
         package fileprivate(set) var isFinished: Bool?
         /// When the series was started, in seconds since 1970.
         package let started: Double
@@ -21,20 +21,19 @@ extension JobFolder {
 
     /// How a render was started: `job.json`.
     package struct Record: Codable, Equatable, Sendable {
-        /// Of the file; another is refused.
+        /// Version of the file format; any other is rejected.
         private var format = Record.format
         /// The subcommand that renders.
         package let command: String
         /// Its arguments on the command line.
         package let arguments: [String]
-        /// The working directory: relative paths start there.
+        /// The working directory, which relative paths start from.
         package let directory: String
         /// The model's identity.
         package let digest: String
         /// Everything that decides the picture, as JSON.
         package let settings: String
-        /// What the models' own files suggested, by the models' paths (`SuggestionMemory`); nil in jobs of earlier
-        /// builds.
+        /// What the models' own files suggested, by model path (`SuggestionMemory`); nil in jobs of earlier builds.
         package let suggestions: [String: String]?
         /// The series that the picture belongs to.
         package private(set) var series: SeriesPlace?
@@ -60,21 +59,21 @@ extension JobFolder {
             self.suggestions = suggestions
         }
 
-        /// The same for a picture whose series went on without it.
+        /// The record of a picture whose series went on without it.
         var alone: Record {
             var record = self
             record.series = nil
             return record
         }
 
-        /// The same once its picture is finished, for the rest of its series; nil outside a series.
+        /// The record once its picture is finished, for the rest of its series; nil outside a series.
         var finished: Record? {
             var record = self
             record.series?.isFinished = true
             return record.series == nil ? nil : record
         }
 
-        /// Reads a file.
+        /// Reads a record from a file.
         ///
         /// - Throws: `InputError` naming the field that is missing or wrong
         init(file: String) throws(InputError) {
@@ -108,7 +107,7 @@ extension JobFolder {
 
         /// Replaces the file atomically.
         ///
-        /// - Throws: `OutputError` when the disk is full or broken
+        /// - Throws: `OutputError` if the disk is full or broken
         func write(to path: String) throws {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
@@ -117,7 +116,7 @@ extension JobFolder {
             try file.commit()
         }
 
-        /// Its name in the file of the state.
+        /// Job id in the state file.
         var identity: String {
             let hash = FileHash()
             for text in [digest, settings] { hash.add(text: text) }

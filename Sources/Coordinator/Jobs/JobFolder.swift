@@ -2,19 +2,18 @@ import Engine
 import Foundation
 import Synchronization
 
-/// The folder of one job: its command and its state. While a process renders it,
-/// no other can.
+/// Folder of one job, with its command and its state. Only one process at a time can render it.
 package final class JobFolder: Sendable {
     package let path: String
     private let lock: FileLock
 
     private var recordPath: String { "\(path)/job.json" }
     package var statePath: String { "\(path)/state.safetensors" }
-    /// Names of states that a running render may go back to begin with this.
+    /// Prefix of the names of states that a running render may go back to.
     static let keptPrefix = "kept-"
 
-    /// The default folder of jobs: `$XDG_STATE_HOME/tessera/jobs`, else in `~/.local/state`; nil for a user
-    /// without a home.
+    /// Default folder for jobs: `$XDG_STATE_HOME/tessera/jobs`, or else in `~/.local/state`; nil for a user without a
+    /// home directory.
     package static var defaultFolder: String? { UserFolder.state.named("jobs") }
 
     /// A new unique path in the default folder, or nil if there is no default folder.
@@ -22,7 +21,7 @@ package final class JobFolder: Sendable {
         let format = DateFormatter()
         format.locale = Locale(identifier: "en_US_POSIX")
         format.dateFormat = "yyyyMMdd-HHmmss"
-        // A process may begin several in one second.
+        // A process may start several jobs in one second.
         let number = count.add(1, ordering: .relaxed).newValue
         let name = "\(format.string(from: Date()))-\(getpid())" + (number == 1 ? "" : "-\(number)")
         return defaultFolder.map { "\($0)/\(name)" }
@@ -31,9 +30,9 @@ package final class JobFolder: Sendable {
     /// Number of paths that this process has generated.
     private static let count = Atomic<Int>(0)
 
-    /// The folder of a job, from its path or its name in the default folder.
+    /// Finds the folder of a job by its path, or by its name in the default folder.
     ///
-    /// - Throws: `InputError` when there is no job
+    /// - Throws: `InputError` if the job does not exist
     package static func find(_ job: String) throws(InputError) -> String {
         let candidates =
             [job] + (job.contains("/") ? [] : defaultFolder.map { ["\($0)/\(job)"] } ?? [])
@@ -50,7 +49,7 @@ package final class JobFolder: Sendable {
 
     /// Creates the folder of a new job, and locks it.
     ///
-    /// - Throws: `InputError` when it holds another job, `OutputError` when it cannot be created
+    /// - Throws: `InputError` if it holds another job, `OutputError` if it cannot be created
     package convenience init(new path: String, _ record: Record) throws {
         do {
             try FileManager.default.createDirectory(
@@ -67,7 +66,7 @@ package final class JobFolder: Sendable {
         sync()
     }
 
-    /// Rejects a path that holds a job already.
+    /// Rejects a path that already holds a job.
     ///
     /// - Throws: `InputError`
     package static func checkFree(_ path: String) throws(InputError) {
@@ -86,7 +85,7 @@ package final class JobFolder: Sendable {
 
     /// Locks the folder of an existing job.
     ///
-    /// - Throws: `InputError` when there is none, or another process renders it
+    /// - Throws: `InputError` if there is none, or another process renders it
     package init(taking path: String) throws(InputError) {
         self.path = path
         lock = try FileLock(
@@ -100,18 +99,18 @@ package final class JobFolder: Sendable {
         )
     }
 
-    /// The render's command.
+    /// The record of how the render was started.
     ///
     /// - Throws: `InputError` naming the field that is missing or wrong
     package func record() throws(InputError) -> Record {
         try Record(file: recordPath)
     }
 
-    /// Keeps a picture that failed, if a step of it was saved: its series has gone on without it.
+    /// Keeps a failed picture if a step of it was saved: its series has gone on without it.
     ///
-    /// - Parameter path: of the folder
+    /// - Parameter path: path of the folder
     /// - Returns: whether it can be resumed
-    /// - Throws: `InputError` for a damaged record, `OutputError` when the disk is full or broken
+    /// - Throws: `InputError` for a damaged record, `OutputError` if the disk is full or broken
     package static func leaveSeries(_ path: String) throws -> Bool {
         let folder = try JobFolder(taking: path)
         guard FileManager.default.fileExists(atPath: folder.statePath) else {
@@ -125,9 +124,9 @@ package final class JobFolder: Sendable {
     /// Makes new names in the folder survive a power failure.
     func sync() { lock.sync() }
 
-    /// Its picture is finished: from now on the job stands for the rest of its series alone.
+    /// Its picture is finished: from now on the job represents only the rest of its series.
     ///
-    /// - Throws: `InputError` for a damaged record, `OutputError` when the disk is full or broken
+    /// - Throws: `InputError` for a damaged record, `OutputError` if the disk is full or broken
     func finishPicture() throws {
         guard let rest = try record().finished else { return }
         try rest.write(to: recordPath)
@@ -137,7 +136,7 @@ package final class JobFolder: Sendable {
 
     /// Removes its files, and the folder if nothing else is in it.
     package func remove() {
-        // The record first: if this process is killed here, what is left is not offered to be resumed.
+        // The record first: if this process is killed here, what is left is not offered for resuming.
         removeFiles(named: "job.json")
         removeStates()
         rmdir(path)
@@ -148,7 +147,7 @@ package final class JobFolder: Sendable {
         removeFiles(named: Self.keptPrefix)
     }
 
-    /// Those whose names begin so: a process that was killed while saving left a file with a longer name.
+    /// Removes files by prefix: a process that was killed while saving left a file with a longer name.
     private func removeFiles(named start: String) {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
         for name in names where name.hasPrefix(start) { unlink("\(path)/\(name)") }

@@ -10,10 +10,10 @@ package final class LocalRenderer: UnitRenderer {
     private let isShared: Bool
 
     /// - Parameters:
-    ///   - evaluator: loads nothing before it is needed
-    ///   - wire: how tensors would travel
+    ///   - evaluator: evaluates units; loads networks only when they are needed
+    ///   - wire: format in which tensors would be sent
     ///   - isShared: whether other renders use the same networks, which then stay loaded
-    ///   - cancellation: ends the running evaluation, and all later ones
+    ///   - cancellation: cancels the running evaluation and all later ones
     package init(
         _ evaluator: Evaluator,
         wire: WireFormat = .f32,
@@ -24,7 +24,7 @@ package final class LocalRenderer: UnitRenderer {
         self.isShared = isShared
     }
 
-    /// Frees the memory of networks that this render does not need any more.
+    /// Frees the memory of networks that this render no longer needs.
     func release() {
         if !isShared { evaluator.networks.unload() }
     }

@@ -1,20 +1,20 @@
 import Engine
 import Sampling
 
-/// Cuts the margin off a picture whose rows come from the top.
+/// Cuts the margin off a picture whose rows arrive from the top.
 struct MarginCrop {
     private let margin: Int
     private let size: Extent
-    /// Rows taken so far, those of the margin among them.
+    /// Rows received so far, including those of the margin.
     private var taken = 0
 
     /// - Parameters:
-    ///   - margin: pixels of each side
-    ///   - size: of the picture without it
+    ///   - margin: width of the margin on each side, in pixels
+    ///   - size: size of the picture without its margin
     init(margin: Int, size: Extent) { (self.margin, self.size) = (margin, size) }
 
-    /// - Parameter rows: the next ones, `[1, height, width + 2 · margin, 3]`
-    /// - Returns: those of them that are of the picture, without the margin; nil for none
+    /// - Parameter rows: the next rows, `[1, height, width + 2 · margin, 3]`
+    /// - Returns: the part of them inside the margin; nil if there is none
     mutating func crop(_ rows: Tensor) -> Tensor? {
         let range = taken..<taken + rows.shape[1]
         taken = range.upperBound

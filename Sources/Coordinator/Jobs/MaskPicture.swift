@@ -1,19 +1,19 @@
 import Engine
 import Sampling
 
-/// Which part of an init image changes: what is white in a mask, and what `--extend` adds.
+/// Which part of an init image changes: the white part of a mask, and what `--extend` adds.
 package final class MaskPicture {
-    /// The mask's file; nil where only the new part of a grown picture changes.
+    /// The mask's file; nil if only the new part of a grown picture changes.
     private let file: InitPicture?
-    /// The init image before it grows.
+    /// Size of the init image before it grows.
     private let picture: Extent
     private let growth: PictureGrowth
 
     /// - Parameters:
     ///   - choice: the mask's file
     ///   - picture: size of the init image before it grows
-    ///   - growth: how far it grows
-    /// - Throws: `InputError` when the file is missing, unusable, or has more pixels than allowed
+    ///   - growth: how far the init image grows
+    /// - Throws: `InputError` if the file is missing, unusable, or has more pixels than allowed
     init(_ choice: PictureChoice?, of picture: Extent, growth: PictureGrowth) throws(InputError) {
         file = try choice.map { choice throws(InputError) in
             try InitPicture(choice.path, limits: choice.limits, flag: "--mask")
@@ -21,20 +21,20 @@ package final class MaskPicture {
         (self.picture, self.growth) = (picture, growth)
     }
 
-    /// Name and digest of the file, where there is one.
+    /// Name and digest of the file, if there is one.
     var identity: (name: String, digest: String)? {
         file.map { ($0.name, $0.digest) }
     }
 
-    /// The mask at a size, black and white not yet separated.
+    /// The mask scaled to a size, not yet thresholded to black and white.
     ///
     /// - Parameters:
     ///   - size: in pixels
     ///   - frame: the crop of the init image
-    /// - Returns: it
-    /// - Throws: `InputError` when the file is damaged, `OutputError` when the disk is full
+    /// - Returns: the scaled mask
+    /// - Throws: `InputError` if the file is damaged, `OutputError` if the disk is full
     func scaled(to size: Extent, frame: PictureFrame) throws -> ScaledPicture {
-        // The mask may have another resolution than the picture.
+        // The mask may have a different resolution from the picture.
         let (down, across): (Double, Double)
         let own: Extent
         if let file, growth.isNone {
@@ -72,11 +72,11 @@ package final class MaskPicture {
         }
     }
 
-    /// The mask of a latent: 1 where any pixel of a latent pixel changes.
+    /// The mask of a latent: 1 where any pixel behind a latent pixel changes.
     ///
     /// - Parameters:
-    ///   - latent: its size
-    ///   - factor: pixels for each latent pixel along a side
+    ///   - latent: size of the latent
+    ///   - factor: pixels per latent pixel along a side
     ///   - frame: the crop of the init image
     /// - Returns: `[1, height, width, 1]`
     /// - Throws: as `scaled`
@@ -98,10 +98,10 @@ package final class MaskPicture {
         }
     }
 
-    /// Which pixels of a part of the mask change: those whose luma is at least half of white.
+    /// Which pixels of a part of the mask change: those whose luma is at least half that of white.
     ///
     /// - Parameter part: `[1, rows, columns, 3]`, −1…1
-    /// - Returns: one for each pixel
+    /// - Returns: one value for each pixel
     static func changes(_ part: Tensor) -> [Bool] {
         part.withFloats { x in
             (0..<x.count / 3).map { i -> Bool in

@@ -10,19 +10,19 @@ package struct ModelDefaults: Sendable {
     /// The key of the negative prompt, which is not a setting.
     private static let negativePromptKey = "negative-prompt"
 
-    /// The file.
+    /// Path of the file.
     package let path: String
     package let choices: SettingChoices
     package let negativePrompt: String?
-    /// Names and values as the file has them.
+    /// Names and values of the settings, as the file has them.
     private let values: [(name: String, text: String)]
 
-    /// Reads the file of a model; nil where there is none.
+    /// Reads the file of a model; nil if there is none.
     ///
     /// - Parameters:
-    ///   - model: its path
-    ///   - geometry: of the model, for limits that depend on it; nil leaves limits to a render
-    ///   - memory: of files that were read already
+    ///   - model: the model's path
+    ///   - geometry: the model's geometry, for limits that depend on it; nil leaves limits to the render
+    ///   - memory: the files that were read already
     /// - Throws: `InputError` naming the file and the key that is unknown, of the wrong type or out of range
     package init?(
         ofModel model: String,
@@ -43,7 +43,7 @@ package struct ModelDefaults: Sendable {
         if let other = fields.keys.sorted().first(where: { !known.contains($0) }) {
             throw InputError(
                 "\(path), \(other)",
-                "a model cannot suggest it",
+                "a model's file cannot set this",
                 fix: "Choose from " + (known + [Self.negativePromptKey]).joined(separator: ", ")
             )
         }
@@ -72,10 +72,10 @@ package struct ModelDefaults: Sendable {
         }
     }
 
-    /// Names and values as the file has them, for messages.
+    /// Names and values of the settings as the file has them, for messages.
     package var summary: String { summary(without: []) ?? "nothing" }
 
-    /// The same without some; nil where nothing is left.
+    /// The summary without some settings; nil if nothing is left.
     func summary(without names: Set<String>) -> String? {
         let rest = values.filter { !names.contains($0.name) }.map(\.text)
         return rest.isEmpty ? nil : rest.joined(separator: ", ")
@@ -84,7 +84,7 @@ package struct ModelDefaults: Sendable {
     /// Names of the settings that it contains.
     var names: [String] { Self.settings.filter { choices.has($0) }.map(\.name) }
 
-    /// The path of a model's file, whether or not there is one.
+    /// Path of a model's settings file, whether or not it exists.
     private static func path(ofModel model: String) -> String {
         FileKind(model) == .folder
             ? "\(model)/tessera.json"
@@ -106,7 +106,7 @@ package struct ModelDefaults: Sendable {
 }
 
 extension JSON {
-    /// A value in one line of text.
+    /// The value as one line of text.
     var brief: String {
         switch self {
         case .string(let text): text

@@ -3,10 +3,10 @@ import Foundation
 
 /// Finds the model, and the files that come with the program.
 package enum ModelLocation {
-    /// The path given, or the bundled default: `$TESSERA_MODEL`, else `Models/vista` beside the
-    /// current folder or above the program.
+    /// The given path, or the default: `$TESSERA_MODEL`, else `Models/vista` in the current folder or above the
+    /// program.
     ///
-    /// - Throws: `InputError` when no model is given and none is bundled
+    /// - Throws: `InputError` if no model is given and none is bundled
     package static func resolve(_ given: String?) throws(InputError) -> String {
         let environment = ProcessInfo.processInfo.environment["TESSERA_MODEL"]
         if let path = given ?? environment { return path }
@@ -18,11 +18,10 @@ package enum ModelLocation {
         )
     }
 
-    /// The folder of CLIP's vocabulary, which models in a single file lack; nil if it does not
-    /// come with the program.
+    /// Folder of CLIP's vocabulary, which single-file models lack; nil if it does not come with the program.
     package static var vocabulary: String? { bundled("clip", holding: "merges.txt") }
 
-    /// A folder in `Models` that contains `file`, in the current folder or above the program.
+    /// The folder in `Models` with this name, if it contains `file`: in the current folder or above the program.
     private static func bundled(_ name: String, holding file: String) -> String? {
         let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
         var folder = program.deletingLastPathComponent()

@@ -1,21 +1,21 @@
 import Engine
 import Foundation
 
-/// Checks of a file's path before anything is rendered. Writes nothing.
+/// Checks the path of an output file before anything is rendered. Writes nothing.
 package enum OutputPath {
-    /// Bytes of a path: systems take 4096 with a final zero.
+    /// Maximum length of a path in bytes: systems accept 4096, including the terminating zero.
     package static let maxBytes = 4095
-    /// Bytes of a name in a folder: file systems take 255.
+    /// Maximum length of a file name in bytes: file systems accept 255.
     private static let maxName = 255
-    /// Those that a temporary file's name, or a number for a name that is taken, needs.
+    /// Bytes reserved for the suffix of a temporary file, or for the number that is added to a taken name.
     private static let reserve = 15
 
-    /// Rejects what cannot become a file.
+    /// Rejects a path that cannot become a file.
     ///
     /// - Parameters:
-    ///   - path: of the file
-    ///   - flag: that named it
-    ///   - fixedFolder: the folder that must exist; nil for the file's own
+    ///   - path: the file's path
+    ///   - flag: the flag that named it
+    ///   - fixedFolder: the folder that must exist; nil for the file's own folder
     /// - Throws: `InputError` naming the flag
     package static func check(
         _ path: String,
@@ -65,7 +65,7 @@ package enum OutputPath {
                 fix: "Create it or choose another"
             )
         }
-        // A finished file replaces whatever has its name: it would remove a pipe or a device.
+        // A finished file replaces whatever has its name, which would remove a pipe or a device.
         switch FileKind(path) {
         case .none, .regular: return
         case .folder: throw InputError(place, "it is a folder", fix: "Name a file in it")
@@ -78,12 +78,12 @@ package enum OutputPath {
         }
     }
 
-    /// Rejects a file that would replace one that the render reads, also by another name of it.
+    /// Rejects a file that would replace one that the render reads, even under another name.
     ///
     /// - Parameters:
-    ///   - path: of the file to be written
-    ///   - flag: that named it
-    ///   - sources: files that are read, by what they are
+    ///   - path: path of the file to be written
+    ///   - flag: the flag that named it
+    ///   - sources: files that are read, with their roles
     /// - Throws: `InputError` naming the flag
     static func check(
         _ path: String,

@@ -1,28 +1,28 @@
 import Engine
 import Sampling
 
-/// Puts the init image back where the mask is black, and passes the rows on.
+/// Restores the init image where the mask is black, and passes the rows on.
 ///
-/// Pixels outside the mask are the init image's own. Inside, a feathered edge of `feather` pixels leads from it to what was
-/// generated.
+/// Pixels outside the mask are the init image's own. Inside it, an edge of `feather` pixels blends from the init image
+/// to what was generated.
 package struct PasteSink: PictureSink {
     private var sink: FileSink
     private let picture: ScaledPicture
     private let mask: ScaledPicture
     private var next = 0
 
-    /// Width of the edge, in pixels: that of a latent pixel.
+    /// Width of the blended edge, in pixels: that of a latent pixel.
     package static let feather = 8
 
     /// - Parameters:
-    ///   - sink: gets the result
+    ///   - sink: receives the result
     ///   - picture: the init image at the size of the result
-    ///   - mask: at that size
+    ///   - mask: the mask at the size of the result
     init(_ sink: FileSink, picture: ScaledPicture, mask: ScaledPicture) {
         (self.sink, self.picture, self.mask) = (sink, picture, mask)
     }
 
-    /// The sink with all rows.
+    /// The sink, once all rows have been written.
     var finished: FileSink { sink }
 
     package mutating func write(_ rows: Tensor) throws {
@@ -47,7 +47,7 @@ package struct PasteSink: PictureSink {
         try sink.write(mixed)
     }
 
-    /// The share of what was generated in each pixel of some rows: 0 outside the mask, 1 from `feather` pixels inside it on.
+    /// Share of generated content in each pixel of some rows: 0 outside the mask, 1 from `feather` pixels inside it.
     private func shares(_ rows: Range<Int>) throws -> [Float] {
         let (height, width, reach) = (mask.height, mask.width, Self.feather)
         let around = max(0, rows.lowerBound - reach)..<min(height, rows.upperBound + reach)
@@ -59,12 +59,12 @@ package struct PasteSink: PictureSink {
         )
     }
 
-    /// The distance of each pixel to the nearest that stays, in parts of `feather`.
+    /// Distance of each pixel to the nearest pixel that stays, as a fraction of `feather`.
     ///
     /// - Parameters:
-    ///   - changes: which pixels of a picture change, and of `feather` rows above and below where there are such
-    ///   - width: of the picture
-    ///   - rows: those wanted
+    ///   - changes: which pixels change, in these rows and in up to `feather` rows above and below them
+    ///   - width: width of the picture
+    ///   - rows: the rows for which shares are wanted
     /// - Returns: one share for each pixel of those rows
     package static func shares(_ changes: [Bool], width: Int, rows: Range<Int>) -> [Float] {
         let height = changes.count / max(1, width)
@@ -78,7 +78,7 @@ package struct PasteSink: PictureSink {
                 relax(at, row * width + x + dx, dx == 0 ? straight : diagonal)
             }
         }
-        // Two passes over neighbours.
+        // Chamfer distance transform: a forward and a backward pass.
         for y in 0..<height {
             for x in 0..<width {
                 if x > 0 { relax(y * width + x, y * width + x - 1, straight) }
@@ -96,8 +96,8 @@ package struct PasteSink: PictureSink {
         }
     }
 
-    /// Steps to a neighbour and to a diagonal one, whose ratio is nearly that of their distances: edges of round masks fade
-    /// evenly (Borgefors, 1986).
+    /// Costs of a step to a direct and to a diagonal neighbour. Their ratio is close to that of the distances, so that
+    /// edges of round masks fade evenly (Borgefors, 1986).
     private static let straight = 3
     private static let diagonal = 4
 }

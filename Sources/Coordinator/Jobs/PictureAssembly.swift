@@ -3,12 +3,12 @@ import Sampling
 
 /// Receives finished rows of the picture, from top to bottom.
 package protocol PictureSink {
-    /// Takes the next rows, `[1, height, width, 3]`, −1…1.
+    /// Accepts the next rows, `[1, height, width, 3]`, −1…1.
     mutating func write(_ rows: Tensor) throws
 }
 
 extension Tensor {
-    /// The rows of a picture `[1, height, width, 3]` of −1…1, from the top, as 0…1 and clamped to it.
+    /// Passes on the rows of a picture `[1, height, width, 3]` from the top, scaled from −1…1 to 0…1 and clamped.
     func pictureRows(_ body: (UnsafeBufferPointer<Float>) throws -> Void) throws {
         let count = shape[2] * shape[3]
         var line = [Float](repeating: 0, count: count)
@@ -21,7 +21,7 @@ extension Tensor {
     }
 }
 
-/// Writes rows to a file as they come; keeps them too where `--dump` wants the whole picture.
+/// Writes rows to a file as they arrive; also keeps them if `--dump` wants the whole picture.
 package struct FileSink: PictureSink {
     private let writer: any PictureWriter
     private let depth: PixelDepth
@@ -34,7 +34,7 @@ package struct FileSink: PictureSink {
     }
 
     package mutating func write(_ rows: Tensor) throws {
-        // In pieces, so that temporary memory for a wide picture stays small.
+        // In pieces, so that a wide picture needs little temporary memory.
         let (height, width) = (rows.shape[1], rows.shape[2])
         for top in stride(from: 0, to: height, by: Self.rowsAtOnce) {
             let count = min(Self.rowsAtOnce, height - top)
@@ -49,14 +49,14 @@ package struct FileSink: PictureSink {
     /// Closes the file and gives it its final name.
     ///
     /// - Parameter numbered: as for `PictureWriter.finish`
-    /// - Returns: the name
-    /// - Throws: `OutputError` when the file cannot be completed
+    /// - Returns: the final name
+    /// - Throws: `OutputError` if the file cannot be completed
     @discardableResult
     package func finish(numbered: Bool = false) throws -> String {
         try writer.finish(numbered: numbered)
     }
 
-    /// The rows kept, `[1, height, width, 3]`.
+    /// The rows that were kept, `[1, height, width, 3]`.
     package var picture: Tensor {
         Tensor(stacked: bands)
     }

@@ -5,36 +5,36 @@ extension PictureOptions {
     /// Settings that a picture can be rendered with.
     package struct Agreement<Checked> {
         package let settings: RenderSettings
-        /// What the check made of them.
+        /// Result of the check.
         package let checked: Checked
-        /// Suggestions that gave way, for messages.
+        /// Suggestions that were dropped, for messages.
         package let dropped: [Dropped]
     }
 
-    /// Suggestions that the preset or the init image decides instead.
+    /// Suggestions that the preset or the init image overrides.
     func replacedSuggestions(hasPicture: Bool) -> Set<String> {
         Set(preset == nil ? [] : Preset.settings.map(\.name))
             .union(hasPicture ? [Settings.size.name] : [])
     }
 
-    /// Suggestions that do not count, and why.
+    /// Suggestions that are not used, and why.
     package struct Dropped {
         let names: [String]
         let reason: String
     }
 
-    /// The settings with every default filled in, without the suggestions of the model's own file that conflict with
+    /// The settings with all defaults filled in, without those suggestions of the model's own file that conflict with
     /// explicit choices, with the init image or with a distilled adapter.
     ///
     /// - Parameters:
-    ///   - model: what limits and defaults depend on
+    ///   - model: the model, which limits and defaults depend on
     ///   - own: the model's sampler
-    ///   - distillation: of a distilled model or adapter
+    ///   - distillation: how the model or an adapter was distilled, if it was
     ///   - defaults: the model's own file
-    ///   - found: size of the init image
-    ///   - check: accepts settings, given the explicit choices
-    /// - Returns: the first settings that the check accepts, without as few suggestions as possible
-    /// - Throws: the check's error; it names the file and its key where the file conflicts with itself
+    ///   - found: size of the init image, if there is one
+    ///   - check: accepts or rejects settings, given the explicit choices
+    /// - Returns: the first settings that the check accepts, with as few suggestions dropped as possible
+    /// - Throws: the check's error; it names the file and its key if the file conflicts with itself
     package func agreement<Checked>(
         for model: ModelGeometry,
         scheduler own: SchedulerKind,
@@ -68,7 +68,7 @@ extension PictureOptions {
                 != nil
         }
 
-        // Those of the model without its distilled LoRA, where no flag decides either.
+        // Suggestions for the model without its distilled LoRA, unless a flag sets them.
         let yielding =
             distillation?.isOfAdapter == true
             ? Self.ofDistilledAdapters.filter {
@@ -101,7 +101,7 @@ extension PictureOptions {
                     return succeeds(others)
                 }
         }
-        // The file alone, of the model alone.
+        // Try the file by itself, with the model alone.
         var alone = self
         alone.settings = SettingChoices()
         if opponent == nil,
@@ -123,7 +123,7 @@ extension PictureOptions {
 
         let fewest = Self.fewest(of: names, named: conflict.place) { succeeds(self, without: $0) }
         let dropped = fewest ?? names
-        // Without suggestions an error is about the choices.
+        // Once suggestions are dropped, any error is about the explicit choices.
         let (settings, checked) = try attempt(
             self,
             without: Set(dropped),
@@ -139,19 +139,19 @@ extension PictureOptions {
         )
     }
 
-    /// The fewest suggestions whose absence helps: up to three, or else all.
+    /// The smallest set of suggestions whose removal helps: up to three of them, or else all.
     ///
     /// - Parameters:
-    ///   - names: of the suggestions
-    ///   - place: of the error, which may name one of them: it comes first
-    ///   - helps: whether a render is possible without some
+    ///   - names: names of the suggestions
+    ///   - place: place of the error; if it names a suggestion, that one is tried first
+    ///   - helps: whether a render is possible without these suggestions
     /// - Returns: nil if nothing helps
     private static func fewest(
         of names: [String],
         named place: String,
         where helps: (Set<String>) -> Bool
     ) -> [String]? {
-        // What else a model suggests depends on its sampler, its method and its size: they go last.
+        // A model's other suggestions depend on its sampler, method and size, so these are tried last.
         let last = [Settings.size.name, Settings.scheduler.name, Settings.method.name]
         func rank(_ name: String) -> Int {
             let isNamed = place == "--\(name)" || place.hasPrefix("--\(name) ")

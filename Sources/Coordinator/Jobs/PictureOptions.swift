@@ -2,7 +2,7 @@ import Engine
 import Protocol
 import Sampling
 
-/// The init image, as requested.
+/// An init image or a mask, as requested.
 package struct PictureChoice: Equatable, Sendable {
     package var path: String
     package var limits: PictureLimits
@@ -12,30 +12,30 @@ package struct PictureChoice: Equatable, Sendable {
     }
 }
 
-/// A requested picture: whatever is nil or missing from the settings is taken from the model.
+/// A requested picture: whatever is nil or missing from the settings comes from the model.
 package struct PictureOptions: Sendable {
     package var prompt: String
     package var negativePrompt: String?
-    /// For the second text encoder; nil for the same.
+    /// Prompt for the second text encoder; nil for the same prompt.
     package var prompt2: String?
     package var negativePrompt2: String?
     package var model: String?
     package var modelOptions: ModelOptions
     package var settings: SettingChoices
-    /// Whether settings that nobody chose come from the model's `tessera.json`, and from a name that says that
-    /// it is distilled.
+    /// Whether settings that nobody chose come from the model's `tessera.json`, and from a name that says that the
+    /// model is distilled.
     package var usesModelPreset: Bool
-    /// What decides the settings of the method, in place of the model's file.
+    /// Preset that decides the settings of the method, instead of the model's file.
     package var preset: Preset?
     package var picture: PictureChoice?
-    /// What the models' own files suggest, where that is not to be read again.
+    /// What the models' own files suggest, if they are not to be read again.
     package var suggestions = SuggestionMemory()
-    /// Which part of that picture changes; nil for all of it.
+    /// Which part of the init image changes; nil for all of it.
     package var mask: PictureChoice?
-    /// How far that picture grows; what is new is masked.
+    /// How far the init image grows; the new part is masked.
     package var growth = PictureGrowth()
 
-    /// Files that the picture is made from, by what they are.
+    /// Files that the picture is made from, with their roles.
     var sources: [(role: String, path: String)] {
         let parts = [
             ("the init image", picture?.path), ("the mask", mask?.path), ("the model", model),
@@ -46,7 +46,7 @@ package struct PictureOptions: Sendable {
             + modelOptions.embeddings.map { ("a textual inversion", $0.path) }
     }
 
-    /// Whether only a part of the picture changes.
+    /// Whether only part of the picture changes.
     package var isMasked: Bool { mask != nil || !growth.isNone }
 
     package init(
@@ -92,22 +92,21 @@ package struct PictureOptions: Sendable {
             ?? Extent(height: side, width: side)
     }
 
-    /// Whether the model's own file counts: not with `--border zeros`, which reproduces the authors' code.
+    /// Whether the model's own file is used: not with `--border zeros`, which reproduces the authors' code.
     package var usesModelDefaults: Bool {
         var chosen = RenderSettings(size: Settings.size.defaultValue, scheduler: .ddim)
         settings.apply(to: &chosen)
         return usesModelPreset && chosen.border != .zeros
     }
 
-    /// What a distilled adapter's name decides, whatever the model's own file suggests.
+    /// Settings that a distilled adapter's name decides, whatever the model's own file suggests.
     static let ofDistilledAdapters: [any AnySetting] = [
         Settings.steps, Settings.guidance, Settings.scheduler,
         Settings.karras, Settings.timestepSpacing, Settings.finalSigma,
     ]
 
-    /// The settings with every default of the model, or of a picture of some size, filled in: chosen ones come
-    /// first, then those of the preset, then those of the model's own file but for some names, then those that
-    /// follow from its name.
+    /// The settings with all defaults filled in, for a model or a picture of some size. In order of priority: explicit
+    /// choices, the preset, the model's own file without some names, and what follows from the model's name.
     package func settings(
         for model: ModelGeometry,
         scheduler own: SchedulerKind,
@@ -145,7 +144,7 @@ package struct PictureOptions: Sendable {
         }
         result.isMasked = found != nil && isMasked
         result.isEdited = found != nil && model.pictureInput == .editing
-        // Outside the mask everything is kept, inside nothing is.
+        // Everything outside the mask is kept, nothing inside it is.
         if result.isMasked, !choices.has(Settings.fidelity) { result.fidelity = 0 }
         result.frame = found.map { found in
             PictureFrame(

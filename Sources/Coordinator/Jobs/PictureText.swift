@@ -10,27 +10,27 @@ package struct PictureText: Sendable {
     package let loras: [LoRASource]
     /// File name and digest of the init image.
     package let picture: (name: String, digest: String)?
-    /// File name and digest of its mask.
+    /// File name and digest of the mask.
     package let mask: (name: String, digest: String)?
-    /// How far it grows.
+    /// How far the init image grows.
     package let growth: PictureGrowth
     /// Number of chunks that the prompts were split into.
     package let promptChunks: Int
     /// Prompts of the second text encoder.
     package let secondPrompts: (positive: String?, negative: String?)
-    /// Words of textual inversions, with the digest of each.
+    /// Words of the textual inversions, each with its digest.
     package let embeddings: [String]
-    /// Parts of the model that come from elsewhere, by flag.
+    /// Parts of the model that come from other files, by flag.
     package let parts: [(flag: String, name: String)]
     package let digest: String
     /// What the network predicts.
     package let prediction: PredictionType?
     package let version: String
-    /// Files that the text names without more about them, by flag.
+    /// Files that the text records only by name, by flag.
     package var unstored: [(flag: String, name: String)] = []
-    /// Of a format that loses something, where it is not the default.
+    /// Quality of a lossy format, if it is not the default.
     package var quality: Int?
-    /// What it was computed with; nil where that is not known.
+    /// What the picture was computed with; nil if unknown.
     private(set) var computation: Computation?
 
     package init(
@@ -64,19 +64,19 @@ package struct PictureText: Sendable {
         self.version = version
     }
 
-    /// What a picture was computed with, several separated by commas: its bytes depend on it.
+    /// What a picture was computed with, which its bytes depend on; several values are separated by commas.
     package struct Computation: Equatable, Sendable {
         package let backend: String
         package let precision: String
-        /// Models of processors, with the vector features that select kernels, and of GPUs.
+        /// Processor models, with the vector features that select kernels, and GPU models.
         package let device: String
     }
 
     /// The same text with what the picture was computed with.
     ///
     /// - Parameters:
-    ///   - workers: those that have done anything count, or all where none has
-    ///   - globalPass: what renders phase 1, if not the workers
+    ///   - workers: those that have computed anything count, or all active ones if none has
+    ///   - globalPass: the renderer of phase 1, if the workers do not render it
     /// - Returns: the text
     func computed(by workers: [WorkerStatistics], globalPass: LocalRenderer?) -> PictureText {
         let busy = workers.filter { $0.views + $0.tiles > 0 }
@@ -86,7 +86,7 @@ package struct PictureText: Sendable {
         func list(_ own: String?, _ names: [String]) -> String {
             Set(names + (own.map { [$0] } ?? [])).sorted().joined(separator: ", ")
         }
-        // Which of several like GPUs took part is chance, and changes nothing.
+        // Which of several identical GPUs took part is arbitrary, and makes no difference.
         func kind(_ title: String) -> String { TorchDevices.model(ofTitle: title) ?? title }
         var text = self
         text.computation = Computation(
@@ -127,7 +127,7 @@ package struct PictureText: Sendable {
         return line
     }
 
-    /// What web interfaces call the parts.
+    /// Names of the parts in web interfaces.
     static let partLabels = ["vae": "VAE", "base": "Base model", "refiner": "Refiner"]
 
     /// Adds facts about the files used, each after the setting that it follows in other programs' output.
@@ -140,7 +140,7 @@ package struct PictureText: Sendable {
             if let text = secondPrompts.negative { line.add("Negative prompt 2", text) }
             for part in parts { line.add(Self.partLabels[part.flag] ?? part.flag, part.name) }
         case Settings.sgmUniform.name:
-            // One key each: of two values with the same key, parsers keep the last.
+            // Each gets its own key: parsers keep only the last of two values with the same key.
             for (i, lora) in loras.enumerated() {
                 line.add(i == 0 ? "LoRA" : "LoRA \(i + 1)", lora.description)
             }
@@ -179,7 +179,7 @@ package struct PictureText: Sendable {
         fields["backend"] = (computation?.backend).map(JSON.string)
         fields["device"] = (computation?.device).map(JSON.string)
         fields["prediction"] = (prediction?.rawValue).map(JSON.string)
-        // Omitted for one chunk, so that metadata of short prompts stays the same as before chunks existed.
+        // Omitted for one chunk, so that the metadata of short prompts is the same as before chunks existed.
         if promptChunks > 1 { fields["prompt-chunks"] = .number(Double(promptChunks)) }
         if !loras.isEmpty { fields["lora"] = .array(loras.map { .string($0.description) }) }
         return JSON.object(fields).text

@@ -34,14 +34,14 @@ package struct PlanReport: Encodable {
         let backend: String
         let precision: String
         let device: String
-        /// As `--lora` takes them.
+        /// Adapters as given to `--lora`.
         let adapters: [String]
-        /// Everything that the picture's text would say, and the settings that it leaves out at their defaults, by flag.
+        /// Everything that the picture's text would record, and the settings that it omits at their defaults, by flag.
         let settings: [String: JSON]
 
         /// - Parameters:
-        ///   - session: the render, planned
-        ///   - computation: of the coordinator's networks, and of workers that it starts
+        ///   - session: the planned render
+        ///   - computation: options of the coordinator's networks, and of workers that it starts
         package init(_ session: RenderSession, _ computation: Rendering.Computation) {
             let own = session.plan.settings
             model = session.model.path
@@ -104,15 +104,15 @@ package struct PlanReport: Encodable {
     let pictureBytes: Int
     let checkpointBytes: Int
     let scratchBytes: Int
-    /// Of tiles, on all workers together.
+    /// Bytes of tiles that all workers together keep.
     let keptBytes: Int
-    /// Seconds, if they were measured.
+    /// Times in seconds, if speeds were measured.
     let seconds: Time?
 
     /// - Parameters:
-    ///   - plan: of the render
+    ///   - plan: the render's plan
     ///   - weights: bytes of the weights on each host
-    ///   - speeds: of the workers, if they were measured
+    ///   - speeds: the workers' speeds, if they were measured
     package init(_ plan: RenderPlan, weights: Int, speeds: MeasuredSpeeds?) {
         (width, height) = (plan.settings.size.width, plan.settings.size.height)
         // A JSON number would lose the low bits of a large seed.

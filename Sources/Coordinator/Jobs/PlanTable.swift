@@ -4,15 +4,15 @@ import Sampling
 
 /// The plan as text.
 package enum PlanTable {
-    /// One line per phase, then the sums.
+    /// One line per phase, then the totals.
     ///
     /// - Parameters:
-    ///   - plan: of the render
+    ///   - plan: the render's plan
     ///   - prompts: the prompts, if they should be listed
     ///   - suggestion: settings that the model's own file suggests
-    ///   - use: what the render would use, if that is to be told
+    ///   - use: what the render would use, if it should be listed
     ///   - weights: bytes of the weights on each host
-    ///   - speeds: of the workers, if they were measured
+    ///   - speeds: the workers' speeds, if they were measured
     /// - Returns: the lines
     package static func lines(
         _ plan: RenderPlan,
@@ -107,7 +107,7 @@ package enum PlanTable {
         ]
     }
 
-    /// The phases for which a picture is encoded, and the number of tiles of each.
+    /// Phases for which a picture is encoded, with the number of tiles of each.
     private static func encoding(_ plan: RenderPlan) -> [String] {
         let all = plan.encodes.merging(plan.enlargements.mapValues(\.encode)) { first, _ in first }
             .merging(plan.inputEncodes) { first, _ in first }
@@ -138,7 +138,7 @@ package enum PlanTable {
         ] + workers
     }
 
-    /// Seconds as text.
+    /// A duration as text.
     package static func duration(_ seconds: Double) -> String {
         let whole = Int(seconds.rounded())
         if whole < 60 { return String(format: "%.1f s", seconds) }
@@ -154,7 +154,7 @@ package enum PlanTable {
         x == x.rounded() ? String(Int(x)) : String(format: "%.3f", x)
     }
 
-    /// A number of bytes in the largest unit in which it is at least one.
+    /// A number of bytes, in the largest unit in which it is at least one.
     package static func bytes(_ count: Int) -> String {
         var (value, units) = (Double(count), ["bytes", "KB", "MB", "GB", "TB"])
         while value >= 1000, units.count > 1 {

@@ -1,11 +1,11 @@
 import Engine
 import Sampling
 
-/// How much a picture may cost, in one word: settings of the method that reaches the target size; `--preset`.
+/// How much a picture may cost, in one word: settings of the method that reaches the target size (`--preset`).
 ///
-/// A preset takes the place of what the model's own file suggests for these settings; flags override it.
+/// A preset replaces what the model's own file suggests for these settings; flags override it.
 package enum Preset: String, CaseIterable, Sendable {
-    /// To see whether the prompt and the seed are right.
+    /// For checking the prompt and the seed.
     case draft
     /// Refinement with its defaults, for a picture to keep.
     case standard
@@ -14,7 +14,7 @@ package enum Preset: String, CaseIterable, Sendable {
     /// DemoFusion as its authors describe it, with every scale as a phase.
     case reference
 
-    /// The settings that it decides, also where it leaves them at their defaults.
+    /// The settings that it decides, including those that it leaves at their defaults.
     package static let settings: [any AnySetting] = [
         Settings.method, Settings.ladder, Settings.stride, Settings.windowWeight,
         Settings.skipBelow,
@@ -24,16 +24,16 @@ package enum Preset: String, CaseIterable, Sendable {
     /// Name of its flag.
     package static let flag = "preset"
 
-    /// Sampling steps of phase 1 of a draft, unless the model takes fewer.
+    /// Maximum number of sampling steps in phase 1 of a draft.
     static let draftSteps = 20
 
     /// The method that it uses.
     package var method: Method { self == .reference ? .demofusion : .refine }
 
     /// - Parameters:
-    ///   - model: whose windows overlap
-    ///   - isDistilled: whether it needs few steps
-    /// - Returns: values that are not the method's defaults, and the method
+    ///   - model: the model, whose windows overlap
+    ///   - isDistilled: whether the model is distilled, and so needs few steps
+    /// - Returns: the method, and values that differ from its defaults
     func choices(for model: ModelGeometry, isDistilled: Bool) -> SettingChoices {
         var choices = SettingChoices()
         choices.set(Settings.method, to: method)
@@ -48,14 +48,14 @@ package enum Preset: String, CaseIterable, Sendable {
         return choices
     }
 
-    /// Most steps of phase 1; nil for the model's own.
+    /// Maximum number of steps in phase 1; nil for the model's own number.
     var maxSteps: Int? { self == .draft ? Self.draftSteps : nil }
 
     /// Rejects flags that belong to the other method.
     ///
     /// - Parameters:
     ///   - given: explicit choices
-    ///   - settings: with every default filled in
+    ///   - settings: the settings with every default filled in
     /// - Throws: `InputError` naming the preset and the flag
     func check(_ given: SettingChoices, in settings: RenderSettings) throws(InputError) {
         var own = settings

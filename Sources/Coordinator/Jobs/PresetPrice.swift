@@ -8,15 +8,15 @@ package struct PresetPrice: Encodable, Sendable {
     let phases: Int
     let views: Int
     let unetCalls: Int
-    /// At the workers' measured speeds.
+    /// Time in seconds at the workers' measured speeds.
     let seconds: Double?
 
-    /// The prices of all presets that a picture's flags allow, in their order.
+    /// The prices of all presets that a picture's flags allow, in the order of the presets.
     ///
     /// - Parameters:
-    ///   - options: of the picture
-    ///   - speeds: of the workers, if they were measured
-    /// - Returns: without the presets that contradict a flag, or whose picture cannot be rendered
+    ///   - options: the picture's options
+    ///   - speeds: the workers' speeds, if they were measured
+    /// - Returns: the prices, without presets that contradict a flag or whose picture cannot be rendered
     package static func all(_ options: PictureOptions, speeds: MeasuredSpeeds?) -> [Self] {
         Preset.allCases.compactMap { preset in
             var options = options
@@ -35,8 +35,8 @@ package struct PresetPrice: Encodable, Sendable {
 
     /// The prices as lines of a plan.
     ///
-    /// - Parameter prices: of one picture
-    /// - Returns: a header and a line each; none without prices
+    /// - Parameter prices: prices of one picture
+    /// - Returns: a header, and one line for each price; nothing without prices
     package static func lines(_ prices: [Self]) -> [String] {
         guard !prices.isEmpty else { return [] }
         let header = ["PRESET", "METHOD", "PHASES", "VIEWS", "UNET CALLS"]

@@ -9,7 +9,7 @@ package struct RecordedNoise: NoiseSource {
     private let seeded: SeededNoise
     private var jitter: ArraySlice<Int>
 
-    /// - Throws: `InputError` when the file cannot be read
+    /// - Throws: `InputError` if the file cannot be read
     package init(file path: String, seeded: SeededNoise) throws {
         place = path
         file = try SafeTensors(file: path)
@@ -99,7 +99,7 @@ package struct RecordedNoise: NoiseSource {
         )
     }
 
-    /// Maximum absolute value of a normal draw, with a wide margin for
-    /// experiments: no network gives a finite answer to values far above it.
+    /// Maximum absolute value of a normal draw, with a wide margin for experiments: far above it no network gives
+    /// finite answers.
     private static let largest: Float = 1000
 }

@@ -1,13 +1,13 @@
 import Engine
 import Synchronization
 
-/// Cancels one render, from any thread, before it begins or while it runs; later it has no effect.
+/// Cancels one render from any thread, before it begins or while it runs; afterwards it has no effect.
 package final class RenderControl: Sendable {
     /// Cancels computations in this process.
     package let cancellation = Cancellation()
     private struct State {
         var job: ClusterJob?
-        /// Nil until it is changed.
+        /// Share of the workers; nil until it is changed.
         var weight: Double?
     }
 
@@ -21,7 +21,7 @@ package final class RenderControl: Sendable {
         state.withLock { $0.job }?.cancel()
     }
 
-    /// Changes the render's share of the workers beside other renders on the same cluster, from its next step on.
+    /// Changes the render's share of the workers relative to other renders on the same cluster, from its next step on.
     package func setWeight(_ weight: Double) {
         let job = state.withLock { state in
             state.weight = weight
@@ -35,7 +35,7 @@ package final class RenderControl: Sendable {
         if cancellation.isCancelled { throw RenderCancelled() }
     }
 
-    /// Includes a job: it is cancelled with the render, or at once if the render was cancelled already.
+    /// Attaches a job, which is cancelled with the render, or at once if the render was cancelled already.
     func attach(_ job: ClusterJob) {
         let weight = state.withLock { state in
             state.job = job

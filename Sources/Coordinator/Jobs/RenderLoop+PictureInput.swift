@@ -2,10 +2,10 @@ import Engine
 import Sampling
 
 extension RenderLoop {
-    /// What the network takes beside the latent in a phase.
+    /// What the network takes as input besides the latent in a phase.
     ///
-    /// - Parameter index: of the phase, counted from 0
-    /// - Returns: `[1, height, width, channels]`, as `PictureInput` describes it; nil if the network takes nothing
+    /// - Parameter index: index of the phase, counted from 0
+    /// - Returns: `[1, height, width, channels]`, as `PictureInput` describes it; nil if the network takes nothing else
     /// - Throws: what the picture's files, the renderer or the observer throw
     func pictureInput(forPhase index: Int) throws -> Tensor? {
         let plan = sampler.plan
@@ -21,7 +21,7 @@ extension RenderLoop {
             return try encode(tiles, scaled.part) * (1 / plan.model.latentScale)
         case .inpainting:
             guard let picture, let mask, let frame = plan.settings.frame else {
-                // Everything is painted.
+                // Without a mask everything is painted.
                 let (height, width) = (tiles.latent.height, tiles.latent.width)
                 let ones = Tensor(
                     Array(repeating: 1, count: height * width),
@@ -42,7 +42,7 @@ extension RenderLoop {
         }
     }
 
-    /// A part of a picture with grey, 0, where the mask is white.
+    /// A part of a picture, grey (0) where the mask is white.
     private static func clearing(_ picture: Tensor, where mask: Tensor) -> Tensor {
         let changes = MaskPicture.changes(mask)
         return Tensor(shape: picture.shape) { out in

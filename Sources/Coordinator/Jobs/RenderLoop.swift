@@ -11,9 +11,9 @@ package struct RenderLoop {
     private let observe: (RenderEvent) throws -> Void
 
     /// - Parameters:
-    ///   - sampler: of the plan
+    ///   - sampler: the plan's sampler
     ///   - renderer: predicts views and decodes tiles
-    ///   - globalPass: renders phase 1; nil gives it to the renderer too
+    ///   - globalPass: renders phase 1; nil if `renderer` does
     ///   - picture: the init image, if the plan has one
     ///   - mask: which part of it changes, if only a part does
     ///   - observe: called with progress; an error it throws ends the render
@@ -32,10 +32,10 @@ package struct RenderLoop {
         self.observe = observe
     }
 
-    /// Runs every phase, or those that remain.
+    /// Runs all phases, or those that remain.
     ///
     /// - Parameters:
-    ///   - noise: at the position of the state
+    ///   - noise: the noise source, at the position of the state
     ///   - start: the state to continue from; nil starts at the beginning
     ///   - reached: called with the state after every step
     /// - Returns: the final latent, `[1, height, width, channels]`
@@ -120,7 +120,7 @@ package struct RenderLoop {
         }
     }
 
-    /// The init image and its mask as latents of a phase; nil if there is none.
+    /// The init image and its mask as latents for a phase; nil if there is none.
     ///
     /// - Throws: what the picture's file, the renderer or the observer throws
     func encoded(forPhase index: Int) throws -> PhasePicture? {
@@ -135,11 +135,11 @@ package struct RenderLoop {
         return PhasePicture(latent: latent, mask: masked)
     }
 
-    /// Decodes the final latent; where there is a mask, what it leaves out is the init image's own.
+    /// Decodes the final latent; if there is a mask, everything outside it is the init image's own.
     ///
     /// - Parameters:
-    ///   - latent: of the last phase
-    ///   - sink: gets the rows
+    ///   - latent: the latent of the last phase
+    ///   - sink: receives the rows
     /// - Throws: as `decode`, and what the picture's files throw
     func finish(_ latent: Tensor, to sink: inout FileSink) throws {
         guard let mask, let picture, let start = sampler.plan.settings.picture else {
@@ -156,9 +156,9 @@ package struct RenderLoop {
     }
 
     /// A finished latent at the size of the next phase: decoded, enlarged with a Lanczos filter and encoded. The
-    /// picture is on disk in between.
+    /// picture is kept on disk in between.
     ///
-    /// - Throws: what the renderer or the observer throws, `OutputError` when the disk is full
+    /// - Throws: what the renderer or the observer throws, `OutputError` if the disk is full
     private func enlarged(_ latent: Tensor, forPhase index: Int) throws -> Tensor {
         let plan = sampler.plan
         guard let ways = plan.enlargements[index] else {
@@ -179,7 +179,7 @@ package struct RenderLoop {
         return try encode(ways.encode, scaled.part)
     }
 
-    /// Encodes a picture of which `part` gives some rows and columns of pixels.
+    /// Encodes a picture, of which `part` returns a region of pixels.
     func encode(_ plan: TilePlan, _ part: @escaping (Region) throws -> Tensor) throws -> Tensor {
         let tiles = PictureTiles(latent: plan.latent, factor: plan.factor, part: part)
         var rows: [Tensor] = []
@@ -200,7 +200,7 @@ package struct RenderLoop {
         try decode(latent, plan, as: .decoding(tiles: plan.tiles.count)) { try sink.write($0) }
     }
 
-    /// Decodes a latent with its margin, which is cut off the picture.
+    /// Decodes a latent with a margin, which is cut off the picture.
     private func decode(
         _ latent: Tensor,
         _ plan: TilePlan,
@@ -222,7 +222,7 @@ package struct RenderLoop {
     ///
     /// - Parameters:
     ///   - source: the latent or the picture
-    ///   - plan: how it is cut
+    ///   - plan: how it is cut into tiles
     ///   - event: reported first
     ///   - body: receives the result, from top to bottom
     /// - Throws: what the source, the renderer, the observer or `body` throws

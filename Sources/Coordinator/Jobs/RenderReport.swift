@@ -1,7 +1,7 @@
 import Engine
 import Sampling
 
-/// Reports of a render to its caller, on the render's own thread.
+/// Reports of a render to its caller, on the render's thread.
 package enum RenderReport {
     /// An assumption about the model that its files do not settle; one line of text.
     case notice(String)
@@ -13,11 +13,11 @@ package enum RenderReport {
     case suggestion(String)
     /// The workers are ready.
     case begun(RenderPlan, PromptPair)
-    /// The folder in which its state is saved.
+    /// The folder in which the state of the render is saved.
     case saves(in: String)
     case progress(RenderEvent)
-    /// An error ended it; it can be resumed from this folder.
+    /// An error ended the render; it can be resumed from this folder.
     case canBeResumed(from: String)
-    /// An error ended it before anything was saved.
+    /// An error ended the render before anything was saved.
     case nothingSaved
 }

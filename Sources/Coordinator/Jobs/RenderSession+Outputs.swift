@@ -2,23 +2,23 @@ import Engine
 import Foundation
 
 extension RenderSession {
-    /// Output paths.
+    /// Output paths and formats.
     package struct Outputs: Sendable {
         package var picture: String
-        /// Whether the picture gets a numbered name if its own is taken, instead of replacing that file.
+        /// Whether the picture gets a numbered name if its own name is taken, instead of replacing that file.
         package var isNumbered: Bool
-        /// A folder that exists, below which folders of the picture may have to be created; nil where none may.
+        /// An existing folder, below which folders for the picture may have to be created; nil if none may.
         package var fixedFolder: String?
         /// Bits per channel in pictures.
         package var depth: PixelDepth
-        /// The format; nil for that of the picture's extension.
+        /// Format of the picture; nil to follow its extension.
         package var format: PictureFormat?
-        /// 1 to 100, of formats that lose something; nil for the default.
+        /// Quality of lossy formats, 1 to 100; nil for the default.
         package var quality: Int?
         package var phases: String?
-        /// Whether that of the last phase is among them, which the picture itself shows.
+        /// Whether the last phase is saved too, although the picture itself shows it.
         package var savesLastPhase = true
-        /// Other files that are read and must not be replaced, by what they are.
+        /// Other files that are read and must not be replaced, with their roles.
         package var kept: [(role: String, path: String)] = []
         package var inputs: String?
         package var dump: String?
@@ -45,7 +45,7 @@ extension RenderSession {
 
         /// The format of the picture.
         ///
-        /// - Throws: `InputError` for an extension without a format
+        /// - Throws: `InputError` for an extension of no known format
         func resolvedFormat() throws(InputError) -> PictureFormat {
             try PictureFormat(path: picture, flag: "--output", given: format)
         }
@@ -59,7 +59,7 @@ extension RenderSession {
             return own.isSameFile(as: other)
         }
 
-        /// Rejects a picture that its format cannot hold, and files that would replace what is read.
+        /// Rejects a picture that its format cannot hold, and outputs that would replace files that are read.
         ///
         /// - Throws: `InputError`
         package func validate(for session: RenderSession) throws(InputError) {
@@ -93,13 +93,13 @@ extension RenderSession {
                 guard isNumbered || isStream || !Self.isSame(picture, dump) else {
                     throw InputError(
                         "--dump \(dump)",
-                        "it is the picture's name, too",
+                        "the picture has the same name",
                         fix: "Choose another"
                     )
                 }
             }
             guard let phases else { return }
-            // The others are created in the nearest folder that exists, which must be writable.
+            // Missing folders are created in the nearest folder that exists, which must be writable.
             var nearest = URL(fileURLWithPath: phases).standardizedFileURL
             while FileKind(nearest.path) == nil, nearest.path != "/" {
                 nearest.deleteLastPathComponent()
@@ -113,9 +113,9 @@ extension RenderSession {
             }
         }
 
-        /// Creates the folder for the phases' pictures, and that of a picture whose folder's name has fields.
+        /// Creates the folder for the phases' pictures, and the picture's folder if that folder's name has fields.
         ///
-        /// - Throws: `OutputError` when it cannot be created
+        /// - Throws: `OutputError` if it cannot be created
         package func makeFolders() throws {
             let own = URL(fileURLWithPath: picture).deletingLastPathComponent().path
             for folder in [phases, fixedFolder == nil ? nil : own].compactMap(\.self) {

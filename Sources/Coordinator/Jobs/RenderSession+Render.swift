@@ -6,7 +6,7 @@ import Sampling
 extension RenderSession {
     /// Optional parts of a render.
     package struct Companions: Sendable {
-        /// Renders phase 1; nil gives it to the workers.
+        /// Renders phase 1; nil if the workers do.
         package var globalPass: LocalRenderer?
         /// Saves the state of the render.
         package var writer: CheckpointWriter?
@@ -14,7 +14,7 @@ extension RenderSession {
         package var resumed: (folder: JobFolder, record: JobFolder.Record)?
         /// Checks the workers' answers; the renderer evaluates with it.
         var verifier: VerifyingRenderer?
-        /// What the workers are and have done so far.
+        /// Statistics of the workers so far.
         package var workers: @Sendable () -> [WorkerStatistics]
 
         package init(
@@ -32,7 +32,7 @@ extension RenderSession {
     ///
     /// - Parameters:
     ///   - renderer: the workers
-    ///   - prompts: encoded
+    ///   - prompts: the encoded prompts
     ///   - digest: identity of the model, for the picture's text
     ///   - outputs: where the results go
     ///   - companions: optional parts
@@ -124,7 +124,7 @@ extension RenderSession {
                         noise: &position
                     )
                 }
-                // What was saved since depends on wrong answers.
+                // What was saved since then depends on wrong answers.
                 companions.writer?.goBack(to: start)
                 if let ending = verifier.ending { throw ending }
                 drawing = noise
@@ -136,7 +136,7 @@ extension RenderSession {
 
     /// Renders from a state to the end.
     ///
-    /// - Throws: `WrongAnswers` to be called again from an earlier state, and as `render`
+    /// - Throws: `WrongAnswers` if it must be called again from an earlier state, and as `render`
     private func renderOnce(
         on renderer: any UnitRenderer,
         prompts: Prompts,
@@ -213,7 +213,7 @@ extension RenderSession {
         return path
     }
 
-    /// The saved state of a job; nil for a new one, or one that ended before its first step was saved.
+    /// The saved state of a job; nil for a new job, or for one that ended before its first step was saved.
     private func resume(
         _ companions: Companions,
         noise: inout some NoiseSource

@@ -3,9 +3,10 @@ import Protocol
 import Sampling
 
 extension RenderSession {
-    /// A view of the size that the model was trained on, as in phase 1. Every worker of a test gets the same one.
+    /// A view of the size that the model was trained on, as in phase 1. In a cluster test every worker gets the same
+    /// one.
     ///
-    /// - Parameter computation: for the text encoders
+    /// - Parameter computation: options for the text encoders
     /// - Returns: the view, with its embeddings
     /// - Throws: `InputError` from the text encoders' files
     package func trialView(_ computation: Rendering.Computation) throws -> WorkUnit {
@@ -26,7 +27,7 @@ extension RenderSession {
     ///
     /// - Parameters:
     ///   - renderer: the workers
-    ///   - prompts: encoded
+    ///   - prompts: the encoded prompts
     ///   - globalPass: renders phase 1; nil if workers do
     ///   - statistics: each worker's statistics so far
     /// - Returns: the measured speeds

@@ -16,16 +16,16 @@ package struct RenderSession {
     let prediction: PredictionType
     /// The prompts, split into chunks.
     package let prompts: PromptPair
-    /// The same for the refiner, if there is one.
+    /// The prompts for the refiner, if there is one.
     private let refinerPrompts: PromptPair?
     /// The init image.
     let picture: InitPicture?
-    /// Which part of it changes; nil for all of it.
+    /// Which part of the init image changes; nil for all of it.
     let mask: MaskPicture?
     let scheduler: Scheduler
     /// The settings that the model's own file suggests; flags override them.
     package let suggestion: String?
-    /// Words and contents of the textual inversions.
+    /// Words and digests of the textual inversions.
     let embeddings: [String]
 
     /// Reads the model's configuration, but no weights, and plans.
@@ -162,7 +162,7 @@ package struct RenderSession {
     /// Rejects an unreadable picture before any worker starts.
     ///
     /// - Parameter report: called with the fraction read, about once a second
-    /// - Throws: `InputError` naming the file, `OutputError` when there is no room for it, and what
+    /// - Throws: `InputError` naming the file, `OutputError` if there is no room for it, and what
     ///   `report` throws
     package func checkPicture(report: (Double) throws -> Void = { _ in }) throws {
         guard let picture, let frame = plan.settings.frame else { return }
@@ -192,7 +192,7 @@ package struct RenderSession {
     ///
     /// - Throws: `InputError` naming the file
     package func checkWeights() throws {
-        // If nothing is encoded, check as workers do: an encoder must fit if there is one.
+        // If nothing is encoded, check as workers do: an encoder must be valid if there is one.
         let encoder = plan.allEncodes.isEmpty ? nil : true
         try model.scan(try model.check(ModelNeeds(encoder: encoder, texts: true)))
     }
@@ -227,7 +227,7 @@ package struct RenderSession {
         )
     }
 
-    /// Everything that the encoded prompts follow from, besides the weights that workers have.
+    /// Everything that the encoded prompts depend on, besides the weights that workers have.
     var promptKey: String {
         let settings = plan.settings
         let texts = [
@@ -240,10 +240,10 @@ package struct RenderSession {
     /// The renderer of phase 1, if the coordinator renders it.
     ///
     /// - Parameters:
-    ///   - engine: how it computes; must match the workers, or the result differs from theirs
-    ///   - identity: of the model
+    ///   - engine: engine options; must match the workers, or the result differs from theirs
+    ///   - identity: the model's identity
     ///   - memory: keeps the networks for other renders; nil unloads them after phase 1
-    ///   - cancellation: ends it
+    ///   - cancellation: cancels the renderer
     /// - Returns: nil if the workers render phase 1
     package func globalPass(
         _ engine: EngineOptions,
@@ -255,7 +255,7 @@ package struct RenderSession {
         return localRenderer(engine, identity, memory: memory, cancellation: cancellation)
     }
 
-    /// A renderer in this process; it loads nothing before it is needed.
+    /// A renderer in this process, which loads networks only when they are needed.
     func localRenderer(
         _ engine: EngineOptions,
         _ identity: ModelIdentity,
@@ -275,7 +275,7 @@ package struct RenderSession {
 
     /// Bytes of the weights that every worker's host holds: the UNet's and the VAE's files.
     package func weightBytes() throws -> Int {
-        // A single file holds both.
+        // A single-file model holds both in one file.
         let refiner = try model.refiner?.files(.unet) ?? []
         let paths = Set(try model.files(.unet) + model.files(.vae) + refiner)
         return paths.reduce(0) { sum, path in

@@ -7,12 +7,11 @@ package struct RenderTally: Equatable, Sendable {
     package var views = 0
     /// UNet evaluations at batch size 1.
     package var evaluations = 0
-    /// Bytes of latents and predictions, there and back; each view and tile counts once, however often it
-    /// is sent.
+    /// Bytes of latents and predictions in both directions; each view and tile counts once, however often it is sent.
     package var viewBytes = 0
-    /// The same for decoded latents, their pixels and tokens.
+    /// Bytes of decoded latents and of their pixels and tokens, counted likewise.
     package var decodeBytes = 0
-    /// The same for encoded pictures.
+    /// Bytes of encoded pictures, counted likewise.
     package var encodeBytes = 0
 
     fileprivate mutating func add(_ bytes: Int, of half: AutoencoderHalf) {
@@ -39,7 +38,7 @@ package final class CountingRenderer: UnitRenderer {
 
     /// - Parameters:
     ///   - renderer: does the work
-    ///   - wire: the precision of tensors
+    ///   - wire: precision in which tensors are sent
     package init(_ renderer: any UnitRenderer, wire: WireFormat) {
         (self.renderer, self.wire) = (renderer, wire)
     }
@@ -54,7 +53,7 @@ package final class CountingRenderer: UnitRenderer {
         let results = try renderer.evaluate(units, early: &early, onDone: onDone)
         state.withLock { tally in
             for (unit, result) in Swift.zip(units, results) {
-                // A tile stays with its worker after its first evaluation.
+                // After its first evaluation a tile stays with its worker.
                 let isKept = unit.tile != nil && !unit.isFirstOfTile
                 let input = isKept ? 0 : unit.input.count
                 let bytes = (input + (result.tensor?.count ?? 0)) * wire.size

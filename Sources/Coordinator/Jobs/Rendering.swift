@@ -5,7 +5,7 @@ import Protocol
 import Sampling
 
 /// Renders one picture from request to file, on workers that the caller provides. The command line is one caller, a
-/// service another: several may run at once in one process, each on a thread of its own, on one cluster or several.
+/// service another. Several renders may run at once in one process, each on its own thread, on one cluster or several.
 ///
 ///     let control = RenderControl()
 ///     let outcome = try rendering.run(on: open, control: control) { report in … }
@@ -16,15 +16,15 @@ package struct Rendering: Sendable {
     package var saving: Saving
     /// The job to resume.
     package var resumed: Resumed?
-    /// What it shares with other renders of a series.
+    /// State that it shares with other renders of a series.
     package var memory: SeriesMemory?
-    /// The job of the picture before it in a series, which is removed as soon as this one's can be resumed.
+    /// Job of the previous picture of a series, which is removed as soon as this picture's job can be resumed.
     package var predecessor: JobFolder?
-    /// Its share of the workers beside other renders on the same cluster (`BatchTurns.weight`).
+    /// Its share of the workers relative to other renders on the same cluster (`BatchTurns.weight`).
     package var weight = 1.0
     /// How many of the workers' answers are computed a second time.
     package var verify = VerifyShare.byDefault
-    /// What is known of the workers' sites; nil keeps nothing.
+    /// Records of the workers' sites; nil keeps none.
     package var siteBook: SiteBook?
     /// Receives warnings.
     package var logger: Logger
@@ -49,9 +49,9 @@ package struct Rendering: Sendable {
 
     /// Engine options for the coordinator's own computations.
     package struct Computation: Sendable {
-        /// For the text encoders.
+        /// Options for the text encoders.
         let conditioning: EngineOptions
-        /// For phase 1; must match the workers, or the result differs from theirs.
+        /// Options for phase 1; must match the workers, or the result differs from theirs.
         let globalPass: EngineOptions
 
         package init(conditioning: EngineOptions, globalPass: EngineOptions) {
@@ -64,15 +64,15 @@ package struct Rendering: Sendable {
         package let cluster: Cluster
         /// Stops what was started for this render, but nothing of a shared cluster.
         package let stop: () -> Void
-        /// Waits until there are enough of them.
+        /// Waits until there are enough workers.
         package var prepare: (Cancellation) throws -> Void
-        /// Is told how the render goes.
+        /// Called with the reports of the render.
         package var note: (RenderReport) -> Void = { _ in }
-        /// Is told that no render uses them for now.
+        /// Called when no render uses the workers for now.
         package var rest: () -> Void = {}
-        /// How long another render was waited for; no part of this one's time.
+        /// How long this render waited for another one; not part of its own time.
         package var waited: Duration = .zero
-        /// What is to be said of the workers at the end.
+        /// What to report about the workers at the end.
         package var summary: () -> String? = { nil }
 
         package init(
@@ -90,8 +90,8 @@ package struct Rendering: Sendable {
     /// Renders the picture and writes it.
     ///
     /// - Parameters:
-    ///   - open: starts or awaits workers
-    ///   - control: cancels it
+    ///   - open: starts workers or waits for them
+    ///   - control: cancels the render
     ///   - observe: called with reports; an error it throws ends the render
     /// - Returns: the picture's path and statistics
     /// - Throws: whatever ends the render; its workers are stopped first
@@ -109,7 +109,7 @@ package struct Rendering: Sendable {
         try observe(.ready(session.plan))
         let identity = try ModelIdentity(of: session.model)
         let record = try saving.record(of: session, identity, resumed: resumed)
-        // The rest of a series must not be lost, even before the first step of this picture.
+        // The rest of a series must not be lost, even before the first step of this picture is done.
         var writer =
             saving.series == nil
             ? nil : try saving.writer(record, resumed: resumed, logger: logger)
@@ -191,7 +191,7 @@ package struct Rendering: Sendable {
         }
     }
 
-    /// Checks the workers' answers; nil where none are to be checked.
+    /// The renderer that checks the workers' answers; nil if none are to be checked.
     private func verifier(
         _ session: RenderSession,
         _ identity: ModelIdentity,
@@ -213,7 +213,7 @@ package struct Rendering: Sendable {
             share: verify,
             seed: session.plan.settings.seed,
             model: session.plan.model,
-            // Counts evaluations of its own.
+            // Has its own evaluator, so that its evaluations are counted separately.
             own: LocalRenderer(
                 Evaluator(renderer.evaluator.networks),
                 wire: session.plan.settings.wire,
@@ -226,8 +226,8 @@ package struct Rendering: Sendable {
         )
     }
 
-    /// Waits until a worker has joined: the picture's text says what it was computed with, also where phase 1 is
-    /// finished before the first worker is there. Without any the render ends later, with its own error.
+    /// Waits until a worker has joined: the picture's text records what it was computed with, even if phase 1 is
+    /// finished before the first worker joins. Without any worker the render ends later, with its own error.
     private static func awaitWorker(_ cluster: Cluster, _ cancellation: Cancellation) {
         let end = ContinuousClock.now + .seconds(60)
         while !cluster.statistics.contains(where: { $0.isActive || $0.views + $0.tiles > 0 }),
@@ -237,7 +237,7 @@ package struct Rendering: Sendable {
         }
     }
 
-    /// The session's prompts, encoded, or those of an earlier render of the series.
+    /// The session's encoded prompts, from an earlier render of the series if possible.
     private func encodedPrompts(
         _ session: RenderSession,
         _ identity: ModelIdentity
@@ -250,9 +250,9 @@ package struct Rendering: Sendable {
     /// Reads and checks everything that a render reads before it needs workers.
     ///
     /// - Parameters:
-    ///   - control: cancels it
+    ///   - control: cancels the render
     ///   - observe: called with notices and the progress of reading the picture
-    /// - Returns: the render, planned
+    /// - Returns: the planned render
     /// - Throws: `InputError` naming what is at fault, `RenderCancelled`
     package func session(
         control: RenderControl = RenderControl(),
@@ -276,9 +276,9 @@ package struct Rendering: Sendable {
     /// Times a few views of a render on its workers.
     ///
     /// - Parameters:
-    ///   - session: of this rendering
-    ///   - open: starts or awaits workers
-    ///   - control: cancels it
+    ///   - session: a session of this rendering
+    ///   - open: starts workers or waits for them
+    ///   - control: cancels the measurement
     /// - Returns: the measured speeds
     /// - Throws: what a render would throw
     package func speeds(
@@ -301,7 +301,7 @@ package struct Rendering: Sendable {
         }
     }
 
-    /// Opens workers and a job on them, and ends both after the body.
+    /// Opens workers and a job on them, and closes both after the body.
     private func onWorkers<Result>(
         _ open: Opening,
         _ session: RenderSession,
@@ -328,23 +328,23 @@ package struct Rendering: Sendable {
 package struct RenderOutcome: Sendable {
     /// The picture's path.
     package let picture: String
-    /// The job that stands for the rest of its series until the next picture has one; nil without such.
+    /// The job that represents the rest of its series until the next picture has its own; nil if there is none.
     package let rest: JobFolder?
     package let plan: RenderPlan
     /// The model's path.
     package let model: String
     package let identity: ModelIdentity
-    /// Since the model's configuration was first read, without waiting for other renders.
+    /// Time since the model's configuration was first read, without waiting for other renders.
     package let duration: Duration
-    /// Views that this process rendered itself; nil for none.
+    /// Views that this process rendered itself; nil if none.
     package let coordinatorViews: Int?
     /// UNet evaluations at batch size 1, here and on workers.
     package let unetCalls: Int
     package let tally: RenderTally
     /// What each worker of the cluster has done during the render.
     package let workers: [WorkerStatistics]
-    /// What checks of their answers have found.
+    /// Results of the checks of their answers.
     package let checks: CheckSummary
-    /// What is to be said of the hosts; nil for nothing.
+    /// What to report about the hosts; nil for nothing.
     package let summary: String?
 }

@@ -2,32 +2,32 @@ import Engine
 import Foundation
 import Protocol
 
-/// A render that can be resumed, as an entry of a list.
+/// A render that can be resumed, as a list entry.
 package struct SavedJob: Encodable, Equatable, Sendable {
     /// The name that `tessera resume` takes.
     package let name: String
     package let path: String
-    /// Seconds since 1970.
+    /// When it was saved, in seconds since 1970.
     package let saved: Double
     /// Whether a process is rendering it now.
     package let isRunning: Bool
-    /// Counted from 1.
+    /// The current phase, counted from 1.
     package let phase: Int
     package let phases: Int?
-    /// Whether all phases are done, and only the picture remains to be decoded.
+    /// Whether all phases are done and only decoding remains.
     package let isDecoding: Bool
     /// Steps of the phase that are done.
     package let step: Int
     package let steps: Int?
     package let size: String?
     package let prompt: String?
-    /// Its number in its series; nil for a single picture.
+    /// Number of its picture in the series, counted from 1; nil for a single picture.
     package let picture: Int?
 
-    /// Jobs that can be resumed, the newest first. Unreadable ones are skipped.
+    /// Jobs that can be resumed, newest first. Unreadable ones are skipped.
     ///
-    /// - Parameter folder: of the jobs
-    /// - Returns: the jobs; none where the folder is missing
+    /// - Parameter folder: folder of the jobs
+    /// - Returns: the jobs; none if the folder does not exist
     package static func all(in folder: String? = JobFolder.defaultFolder) -> [SavedJob] {
         guard let folder,
             let names = try? FileManager.default.contentsOfDirectory(atPath: folder)
@@ -63,11 +63,11 @@ package struct SavedJob: Encodable, Equatable, Sendable {
         step = state["step"].flatMap { Int($0) } ?? 0
         steps = state["steps"].flatMap { Int($0) } ?? settings["steps"]?.integer
         size = settings["size"]?.string
-        // The next picture's is not known here.
+        // The next picture's prompt is not known here.
         prompt = isFinished ? nil : settings["prompt"]?.string
     }
 
-    /// A table for people; `now` in seconds since 1970.
+    /// The jobs as a text table; `now` is in seconds since 1970.
     package static func lines(_ jobs: [SavedJob], now: Double) -> [String] {
         let cells =
             [["JOB", "SAVED", "SIZE", "PROGRESS", "PROMPT"]]

@@ -29,7 +29,7 @@ package struct Saving: Sendable {
         (self.command, self.arguments, self.directory) = (command, arguments, directory)
     }
 
-    /// The render cannot be resumed.
+    /// Saves nothing, so that the render cannot be resumed.
     package static let nothing = Saving(
         every: 0,
         folder: nil,
@@ -40,8 +40,7 @@ package struct Saving: Sendable {
 
     /// The record of a render; for a resumed one, checks that nothing has changed.
     ///
-    /// - Throws: `InputError` when the model, the init image or the settings are not those that it was
-    ///   started with
+    /// - Throws: `InputError` if the model, the init image or the settings differ from those that it was started with
     func record(
         of session: RenderSession,
         _ identity: ModelIdentity,
@@ -95,7 +94,7 @@ package struct Saving: Sendable {
         return resumed.record
     }
 
-    /// - Returns: nil if saving is turned off, or there is no folder to save to
+    /// - Returns: nil if saving is disabled or there is no folder for jobs
     func writer(
         _ record: JobFolder.Record,
         resumed: Rendering.Resumed?,
@@ -109,7 +108,7 @@ package struct Saving: Sendable {
             return nil
         }
         let whole = URL(fileURLWithPath: path).path
-        // The rest of a series must not be lost with a picture whose first step is not done.
+        // The rest of a series must not be lost if this picture ends before its first step is done.
         let held = try resumed?.folder ?? (series == nil ? nil : JobFolder(new: whole, record))
         return try CheckpointWriter(
             path: whole,

@@ -13,7 +13,7 @@ struct SettingsLine {
     }
 
     /// - Parameters:
-    ///   - key: at least two letters, digits, spaces, hyphens or slashes; each key once
+    ///   - key: at least two letters, digits, spaces, hyphens or slashes; must be unique
     ///   - value: any text
     mutating func add(_ key: String, _ value: String) {
         fields.append("\(key): \(Self.quoted(value))")
@@ -21,8 +21,8 @@ struct SettingsLine {
 
     var text: String { fields.joined(separator: ", ") }
 
-    /// A value that the parser reads back unchanged: in quotes if it contains a comma, a colon or a line
-    /// break, as in the web interfaces, and if it begins like a quoted one or has spaces at its ends.
+    /// A value that the parser reads back unchanged: quoted if it contains a comma, a colon or a line break, as in the
+    /// web interfaces, and also if it begins with a quote or has spaces at its ends.
     static func quoted(_ value: String) -> String {
         let scalars = value.unicodeScalars
         let needsQuotes =

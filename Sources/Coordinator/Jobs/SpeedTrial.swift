@@ -1,21 +1,21 @@
 import Engine
 import Sampling
 
-/// Measures a few views of a render on its workers: enough to estimate how long it takes.
+/// Times a few views of a render on its workers, to estimate how long the render takes.
 package struct SpeedTrial {
     private let sampler: Sampler
     private let job: RenderLoop
     private let renderer: any UnitRenderer
     private let statistics: () -> [WorkerStatistics]
 
-    /// How long views are timed, and in how many rounds of two per worker.
+    /// Time for which views are measured, in seconds, and limits on the number of rounds of two views per worker.
     private static let seconds = 2.0
     private static let rounds = 1...32
-    /// Side of the piece of latent that is decoded and encoded.
+    /// Side of the latent that is decoded and encoded, in latent pixels.
     private static let tileSide = 64
 
     /// - Parameters:
-    ///   - sampler: of the render
+    ///   - sampler: the render's sampler
     ///   - renderer: workers that have the job
     ///   - globalPass: renders phase 1; nil if workers do
     ///   - statistics: each worker's statistics so far
@@ -31,7 +31,7 @@ package struct SpeedTrial {
         job = RenderLoop(sampler: sampler, renderer: renderer, globalPass: globalPass) { _ in }
     }
 
-    /// - Parameter noise: of the render
+    /// - Parameter noise: the render's noise source
     /// - Returns: the measured speeds
     /// - Throws: whatever the renderer throws
     package func run(noise: some NoiseSource) throws -> MeasuredSpeeds {
@@ -61,19 +61,19 @@ package struct SpeedTrial {
         return speeds
     }
 
-    /// What takes the place of the picture that the network takes beside the latent, if it takes one.
+    /// Zeros in place of the network's picture input; nil if it has none.
     private func picture(_ latent: Extent) -> Tensor? {
         let channels = sampler.plan.model.pictureChannels
         return channels == 0 ? nil : Tensor(zeros: [1, latent.height, latent.width, channels])
     }
 
-    /// Seconds per latent pixel of all workers together.
+    /// Time to decode or encode one latent pixel, in seconds, for all workers together.
     private func timePixel(_ half: AutoencoderHalf, _ side: Int, _ shape: [Int]) throws -> Double {
         let count = max(1, statistics().count { $0.isActive })
         let tiles = (0..<count).map {
             WorkUnit.tile($0, half, Tensor(zeros: shape))
         }
-        // The first one loads the weights.
+        // The first evaluation loads the weights.
         _ = try renderer.evaluate(tiles) { _ in }
         let time = try ContinuousClock().measure { _ = try renderer.evaluate(tiles) { _ in } }
         return time / .seconds(1) / Double(side * side * count)
@@ -101,7 +101,7 @@ package struct SpeedTrial {
             )
         }
         if plan.enlargements[state.phase] != nil {
-            // Decoding and encoding are timed by themselves.
+            // Decoding and encoding are timed separately.
             let latent = last.phase.latent
             try sampler.begin(
                 &state,
@@ -120,7 +120,7 @@ package struct SpeedTrial {
         let start = clock.now
         let input = self.picture(last.phase.latent)
         let work = try sampler.work(for: state, picture: input, noise: &noise)
-        // Zeros take the place of predictions: the coordinator's part costs the same.
+        // Zeros replace the predictions: the coordinator's part costs the same.
         let predictions = work.views.map {
             Tensor(zeros: $0.input.shape.dropLast() + [plan.model.latentChannels])
         }
@@ -131,7 +131,7 @@ package struct SpeedTrial {
         speeds.coordinatorStep = (clock.now - start) / .seconds(1)
 
         let round = 2 * max(1, statistics().count { $0.isActive })
-        // Views from all over the picture: those at its edges have other sizes.
+        // Views from all over the picture: those at its edges have different sizes.
         let stride = max(1, work.views.count / round)
         let views = (0..<round).map { work.views[$0 * stride % work.views.count] }
         _ = try renderer.evaluate(Array(views.prefix(round / 2))) { _ in }
@@ -153,7 +153,7 @@ package struct SpeedTrial {
             let busy = worker.busy / .seconds(1)
             return .init(name: worker.name, secondsPerView: busy / Double(worker.views))
         }
-        // A worker's idle time between views counts.
+        // A worker's idle time between views counts too.
         let ideal = speeds.time(forViews: round) * Double(rounds)
         let waiting = ideal > 0 ? max(1, wall / ideal) : 1
         speeds.workers = speeds.workers.map {

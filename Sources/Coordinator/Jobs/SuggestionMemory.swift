@@ -2,25 +2,25 @@ import Engine
 import Foundation
 import Synchronization
 
-/// Texts of the files in which models suggest settings, each read once. A resumed job and the rest of a series go on with
-/// the suggestions that they were started with, whatever has become of the files since.
+/// Texts of the files in which models suggest settings, each read once. A resumed job and the rest of a series keep the
+/// suggestions that they were started with, even if the files have changed since.
 package final class SuggestionMemory: Sendable {
     private let texts: Mutex<[String: String]>
 
-    /// Bytes of a file; its text is stored with every job.
+    /// Maximum size of a file in bytes; its text is stored with every job.
     private static let maxBytes = 1 << 16
 
     /// - Parameter recorded: what an earlier run read (`recorded`)
     package init(_ recorded: [String: String] = [:]) { texts = Mutex(recorded) }
 
-    /// What was read so far, by the models' paths; empty for a model without a file.
+    /// Texts read so far, by model path; empty for a model without a file.
     package var recorded: [String: String] { texts.withLock { $0 } }
 
     /// - Parameters:
-    ///   - model: its path
-    ///   - file: where it may suggest settings
+    ///   - model: the model's path
+    ///   - file: path of the file in which it may suggest settings
     /// - Returns: the file's text when it was first read; nil if there was none
-    /// - Throws: `InputError` when it cannot be read
+    /// - Throws: `InputError` if it cannot be read
     func text(ofModel model: String, file: String) throws(InputError) -> String? {
         if let known = texts.withLock({ $0[model] }) { return known.isEmpty ? nil : known }
         var text = ""

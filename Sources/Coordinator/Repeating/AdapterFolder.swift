@@ -1,7 +1,7 @@
 import Engine
 import Foundation
 
-/// The safetensors files in a folder and below it, by name: listed once. Used by one thread.
+/// Index of the safetensors files in a folder and below it, by name: listed once. Used by one thread.
 final class AdapterFolder {
     let path: String
     private lazy var files: [String: [String]] = {
@@ -18,10 +18,10 @@ final class AdapterFolder {
 
     init(_ path: String) { self.path = path }
 
-    /// The file of a name: the one in the folder itself, or the only one below it.
+    /// Finds a file by its name: the one in the folder itself, or the only one below it.
     ///
-    /// - Parameter name: with its ending, and with the folder that it is in where that counts
-    /// - Returns: its path; nil for none, or several
+    /// - Parameter name: file name with its extension, and with its folder if that matters
+    /// - Returns: its path; nil if there is none, or there are several
     func file(_ name: String) -> String? {
         let direct = "\(path)/\(name)"
         if FileKind(direct) == .regular { return direct }

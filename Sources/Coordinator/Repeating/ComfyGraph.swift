@@ -1,13 +1,13 @@
 import Engine
 
-/// A graph of ComfyUI's nodes, from the `prompt` of a picture or from its `workflow`. Pure.
+/// A graph of ComfyUI nodes, from the `prompt` or the `workflow` of a picture. Pure.
 struct ComfyGraph {
     struct Node {
         let id: String
         let type: String
-        /// Values and links by name: a link is `["4", 0]`.
+        /// Values and links by input name: a link is `["4", 0]`.
         let inputs: [String: JSON]
-        /// The first link of a node that only passes something on.
+        /// First link of a node that only passes its input on.
         fileprivate let passed: (name: String, link: JSON)?
 
         fileprivate init(id: String, type: String, inputs: [String: JSON]) {
@@ -19,17 +19,17 @@ struct ComfyGraph {
 
     let nodes: [String: Node]
 
-    /// Maximum number of nodes: large workflows have some hundreds.
+    /// Maximum number of nodes: large workflows have a few hundred.
     static let maxNodes = 10_000
 
-    /// Nodes by number.
+    /// Nodes sorted by number.
     var sorted: [Node] {
         nodes.values.sorted { (Int($0.id) ?? .max, $0.id) < (Int($1.id) ?? .max, $1.id) }
     }
 
-    /// Reads what ComfyUI executed.
+    /// Reads the graph that ComfyUI executed.
     ///
-    /// - Returns: nil unless it is such a graph
+    /// - Returns: nil if it is not such a graph
     init?(prompt: JSON) {
         guard let object = prompt.object else { return nil }
         nodes = object.reduce(into: [:]) { nodes, entry in
@@ -43,7 +43,7 @@ struct ComfyGraph {
         guard !nodes.isEmpty else { return nil }
     }
 
-    /// Names of the widgets of nodes, in the order of `widgets_values`; an empty one is the editor's own.
+    /// Names of the widgets of nodes, in the order of `widgets_values`; an empty name is a widget of the editor's own.
     private static let widgets: [String: [String]] = [
         "KSampler": ["seed", "", "steps", "cfg", "sampler_name", "scheduler", "denoise"],
         "KSamplerAdvanced": [
@@ -62,9 +62,9 @@ struct ComfyGraph {
         "PrimitiveNode": ["value"],
     ]
 
-    /// Reads what ComfyUI's editor shows.
+    /// Reads the graph that ComfyUI's editor shows.
     ///
-    /// - Returns: nil unless it is such a graph
+    /// - Returns: nil if it is not such a graph
     init?(workflow: JSON) {
         guard let items = workflow.object?["nodes"]?.array else { return nil }
         var sources: [Int: (node: String, slot: Int)] = [:]
@@ -90,7 +90,7 @@ struct ComfyGraph {
                 else { continue }
                 inputs[name] = .array([.string(source.node), .number(Double(source.slot))])
             }
-            // 2 is muted; 4 is bypassed, and passes on what it gets.
+            // 2 is muted; 4 is bypassed, and passes its input on.
             let mode = item["mode"]?.integer ?? 0
             guard mode != 2 else { continue }
             nodes["\(id)"] = Node(id: "\(id)", type: mode == 4 ? "Reroute" : type, inputs: inputs)
@@ -99,11 +99,11 @@ struct ComfyGraph {
         self.nodes = nodes
     }
 
-    /// Nodes that only pass something on, one behind the other, and nodes that a value is looked for in: far more than
-    /// people connect, so that a graph made to be slow is not.
+    /// Maximum number of chained nodes that only pass something on, and of inputs that are searched for a value: far
+    /// more than people use, but it limits the time that a malicious graph can take.
     private static let maxSteps = 64
 
-    /// The node that an input comes from, past nodes that only pass it on; nil for a value.
+    /// The node that an input comes from, skipping nodes that only pass it on; nil for a value.
     func source(_ node: Node, _ input: String) -> Node? {
         var (link, name) = (node.inputs[input], input)
         for _ in 0..<Self.maxSteps {
@@ -118,7 +118,7 @@ struct ComfyGraph {
         return nil
     }
 
-    /// Inputs of nodes that hold a value, in the order in which they are looked at.
+    /// Inputs that may hold a node's value, in the order in which they are tried.
     private static let valueNames = [
         "value", "text", "string", "seed", "noise_seed", "int", "float",
     ]
@@ -126,13 +126,13 @@ struct ComfyGraph {
     /// An input's value, which another node may hold.
     func value(_ node: Node, _ input: String) -> JSON? { found(node, input)?.value }
 
-    /// The other node that holds an input's value.
+    /// The other node that holds an input's value; nil if the node holds it itself.
     func holder(_ node: Node, _ input: String) -> Node? {
         guard let found = found(node, input), found.node.id != node.id else { return nil }
         return found.node
     }
 
-    /// Each input is looked at once.
+    /// Finds an input's value, looking at each input only once.
     private func found(_ node: Node, _ input: String) -> (node: Node, value: JSON)? {
         var seen: Set<[String]> = []
         var rest = [(node: node, input: input)]
@@ -149,12 +149,13 @@ struct ComfyGraph {
 }
 
 extension ComfyGraph {
-    /// Whether a latent is the beginning of a new picture, such as EmptyLatentImage or EmptySD3LatentImage.
+    /// Whether a node is the empty latent that a new picture starts from, such as EmptyLatentImage or
+    /// EmptySD3LatentImage.
     func isEmptyLatent(_ node: Node) -> Bool {
         node.type.contains("Empty") && node.inputs["width"] != nil && node.inputs["height"] != nil
     }
 
-    /// The name of the model that a node loads, whoever wrote the node.
+    /// Name of the model that a node loads, including third-party nodes.
     func modelName(_ node: Node) -> String? {
         for input in ["ckpt_name", "unet_name", "model_name", "ckpt"] {
             let value = value(node, input)
@@ -163,7 +164,8 @@ extension ComfyGraph {
         return nil
     }
 
-    /// The nodes behind an input, one behind the other by the same input; each once, should they go round in a circle.
+    /// The chain of nodes behind an input, following inputs of the same name; each node appears once, even if there is
+    /// a cycle.
     func path(_ node: Node, _ input: String) -> [Node] {
         var (found, seen): ([Node], Set<String>) = ([], [])
         var next = source(node, input)
@@ -174,7 +176,7 @@ extension ComfyGraph {
         return found
     }
 
-    /// Nodes that the text encoders of texts have passed.
+    /// Nodes that the text encoders pass through before they encode a prompt.
     var readersOfCLIP: Set<String> {
         let texts = nodes.values.filter { $0.type.hasPrefix("CLIPTextEncode") }.prefix(64)
         return Set(texts.flatMap { path($0, "clip") }.map(\.id))

@@ -3,7 +3,7 @@ import Foundation
 
 /// Digests of the small safetensors files in some folders, computed once. Used by one thread.
 final class DigestedFiles {
-    /// In bytes: those of textual inversions have less.
+    /// Maximum file size in bytes: textual inversions are smaller.
     private static let maxSize = 64 << 20
 
     private let folders: [String]
@@ -25,6 +25,6 @@ final class DigestedFiles {
 
     init(_ folders: [String]) { self.folders = folders }
 
-    /// The first file whose digest begins so.
+    /// The first file whose digest begins with these digits.
     func file(_ start: HashStart) -> String? { digests.first { start.begins($0.digest) }?.path }
 }

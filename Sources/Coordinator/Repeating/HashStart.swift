@@ -2,13 +2,13 @@ import Engine
 
 /// The first digits of a hash, as pictures record them.
 struct HashStart: Equatable {
-    /// In lower case.
+    /// The digits, in lower case.
     let digits: String
 
-    /// Digits of SHA-256 or BLAKE2b-256, in hexadecimal.
+    /// Allowed numbers of hexadecimal digits: at most those of SHA-256 or BLAKE2b-256.
     private static let lengths = 8...64
 
-    /// - Returns: nil for what is not the start of a hash: it would be that of any file, or of none
+    /// - Returns: nil if the text cannot be the start of a hash: it would match any file, or none
     init?(_ text: String) {
         let text = text.filter { !$0.isWhitespace }.lowercased()
         guard Self.lengths.contains(text.utf8.count),

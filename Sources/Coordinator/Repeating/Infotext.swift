@@ -5,11 +5,11 @@ import Foundation
 package struct Infotext {
     package private(set) var prompt = ""
     package private(set) var negativePrompt: String?
-    /// In the order of the text; of two with one key the last counts.
+    /// Fields in the order of the text; of two with the same key, only the last is kept.
     package private(set) var fields: [(key: String, value: String)] = []
     private var values: [String: String] = [:]
 
-    /// Reads it by the rules of A1111's own parser: the last line is the settings if it has three or more.
+    /// Parses the text by the rules of A1111's own parser: the last line holds the settings if it has three or more.
     package init(_ text: String) {
         var lines = text.trimmingCharacters(in: .whitespacesAndNewlines)
             .split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map(String.init)
@@ -37,8 +37,8 @@ package struct Infotext {
 
     subscript(key: String) -> String? { values[key] }
 
-    /// The fields of a line, in one pass: `key: value, key: "value, in quotes", …`. A key has two or more letters,
-    /// digits, spaces and `_-/`, and begins with a letter, a digit or `_`. Values are as they stand in the line.
+    /// The fields of a line, found in one pass: `key: value, key: "value, in quotes", …`. A key has two or more
+    /// letters, digits, spaces and `_-/`, and begins with a letter, a digit or `_`. Values are returned as written.
     package static func pairs(of line: String) -> [(key: String, value: String)] {
         let scalars = Array(line.unicodeScalars)
         func text(_ range: Range<Int>) -> String {
@@ -50,7 +50,7 @@ package struct Infotext {
         var (start, at) = (0, 0)
         while let colon = scalars[at...].firstIndex(of: ":") {
             at = colon + 1
-            // What precedes the colon, back to the last character that no key has.
+            // What precedes the colon, back to the last character that cannot be in a key.
             var first = colon
             while first > start, isOfKey(scalars[first - 1]) { first -= 1 }
             while first < colon, !isOfWord(scalars[first]) { first += 1 }
@@ -74,7 +74,8 @@ package struct Infotext {
         isOfWord(scalar) || " -/".unicodeScalars.contains(scalar)
     }
 
-    /// Where the value that begins here stands: in quotes that a comma or the end follows, or up to the next comma.
+    /// Range of the value that begins here: quoted if a comma or the end follows the quotes, otherwise up to the next
+    /// comma.
     private static func value(in scalars: [Unicode.Scalar], from start: Int) -> Range<Int> {
         var first = start
         while first < scalars.count, scalars[first].properties.isWhitespace { first += 1 }
@@ -96,7 +97,7 @@ package struct Infotext {
         return first..<(scalars[first...].firstIndex(of: ",") ?? scalars.count)
     }
 
-    /// A value in quotes is a JSON string.
+    /// Decodes a quoted value, which is a JSON string.
     private static func unquoted(_ text: String) -> String {
         guard text.hasPrefix("\""), text.hasSuffix("\""),
             let value = try? JSON(text.utf8, place: "value").string

@@ -3,7 +3,7 @@ import Foundation
 import Sampling
 
 extension PictureRecipe {
-    /// Nodes that are followed, or that say nothing about the picture.
+    /// Types of nodes that are followed, or that say nothing about the picture.
     private static let known: Set<String> = [
         "KSampler", "KSamplerAdvanced", "CLIPTextEncode", "CLIPTextEncodeSDXL", "EmptyLatentImage",
         "ConditioningZeroOut",
@@ -12,9 +12,9 @@ extension PictureRecipe {
         "PreviewImage", "Note", "MarkdownNote", "Reroute", "PrimitiveNode",
     ]
 
-    /// Adds what a picture of ComfyUI says.
+    /// Adds the settings of a ComfyUI picture.
     ///
-    /// - Throws: `InputError` for a graph without a sampler that is known
+    /// - Throws: `InputError` for a graph without a known sampler
     mutating func add(_ graph: ComfyGraph) throws {
         guard graph.nodes.count <= ComfyGraph.maxNodes else {
             throw InputError(
@@ -52,7 +52,7 @@ extension PictureRecipe {
         fit(clipSkipTo: model)
     }
 
-    /// Types of nodes that hold a value that is read.
+    /// Types of nodes that hold values that are read.
     private func holders(_ sampler: ComfyGraph.Node, _ graph: ComfyGraph) -> Set<String> {
         var read = [
             "seed", "noise_seed", "steps", "cfg", "sampler_name", "scheduler", "denoise",
@@ -73,14 +73,14 @@ extension PictureRecipe {
         }
     }
 
-    /// Says that a setting is there and cannot be read.
+    /// Warns that a setting is present but cannot be read.
     private mutating func warn(unread what: String, _ flag: String) {
         if !isGiven(flag) { warn("its \(what) cannot be read: give it with --\(flag)") }
     }
 
     private mutating func add(numbers sampler: ComfyGraph.Node, _ graph: ComfyGraph) {
         let seed = graph.value(sampler, "seed") ?? graph.value(sampler, "noise_seed")
-        // Beyond 2⁵³ the numbers of JSON are not exact.
+        // Above 2⁵³, JSON numbers are not exact.
         if let number = seed?.number, number < 0x1p53, let seed = seed?.integer, seed >= 0 {
             set(Settings.seed.name, "\(seed)")
         } else {
@@ -129,7 +129,7 @@ extension PictureRecipe {
         add(kind, levels, isLinear: spacing == "normal")
     }
 
-    /// The text of a conditioning.
+    /// The texts behind a conditioning input.
     private mutating func texts(
         _ sampler: ComfyGraph.Node,
         _ input: String,
@@ -153,7 +153,7 @@ extension PictureRecipe {
                 )
                 return ("", nil)
             default:
-                // It is named by a warning of its own.
+                // A separate warning names this node.
                 let next = ["conditioning", "conditioning_1", "conditioning_to", input]
                     .first { found.inputs[$0]?.array != nil }
                 node = next.flatMap { graph.source(found, $0) }
@@ -162,15 +162,15 @@ extension PictureRecipe {
         return nil
     }
 
-    /// A text of ComfyUI in A1111's language: what means something there, and nothing in ComfyUI, is written so that it means
-    /// nothing. CLIP's tokens know no upper case.
+    /// A ComfyUI prompt in A1111's syntax: whatever has a meaning only in A1111 is escaped. CLIP's tokenizer ignores
+    /// case.
     static func plainButForWeights(_ text: String) -> String {
         var text = text.replacing("[", with: "\\[").replacing("]", with: "\\]")
         for word in ["BREAK", "AND"] { text = text.replacing(word, with: word.lowercased()) }
         for kind in ["lora", "lyco", "hypernet"] {
             text = text.replacing("<\(kind):", with: "<\(kind.uppercased()):")
         }
-        // A number after a colon at the end would weigh the whole prompt.
+        // A number after a colon at the end would be the weight of the whole prompt.
         guard let end = text.firstMatch(of: /\s*:\s*[-+]?[0-9.]+\s*$/) else { return text }
         let words = text[end.range].trimmingCharacters(in: .whitespaces)
         return "\(text[..<end.range.lowerBound])(\(words):1.0)"
@@ -181,7 +181,7 @@ extension PictureRecipe {
             return warn("its prompt cannot be read: give it with --prompt")
         }
         let negative = texts(sampler, "negative", graph)
-        // Weights in round brackets are ComfyUI's, too; square ones mean nothing there.
+        // ComfyUI uses round brackets for weights, too; square brackets have no meaning there.
         let all = [positive.first, positive.second, negative?.first, negative?.second]
             .compactMap(\.self)
         let isWeighted = all.contains { $0.contains("(") }
@@ -244,7 +244,7 @@ extension PictureRecipe {
         for found in graph.path(sampler, "model") {
             if let name = graph.value(found, "lora_name")?.string {
                 let unet = graph.value(found, "strength_model")?.number ?? 1
-                // Texts that take the text encoders from before it are not changed by it.
+                // A LoRA does not change texts whose text encoders were taken from before it.
                 let isHeard = readers.isEmpty || readers.contains(found.id)
                 let text = isHeard ? graph.value(found, "strength_clip")?.number ?? 0 : 0
                 loras.append((name, unet == text ? "\(unet)" : "\(unet):te=\(text)"))

@@ -2,9 +2,9 @@ import Engine
 import Foundation
 import Sampling
 
-/// Pictures of other programs whose settings the model, or Tessera, cannot have together: a warning, and what is closest.
+/// Settings of other programs' pictures that the model, or Tessera, cannot combine: warns, and uses what is closest.
 extension PictureRecipe {
-    /// The model that the repeat will use, for what depends on it; nil where it cannot be opened, which is reported when it is
+    /// The model of the repeat, for whatever depends on it; nil if it cannot be opened, which is reported when it is
     /// used.
     func fittingModel() -> Model? {
         guard let path = try? request.model ?? value("model") ?? ModelLocation.resolve(nil) else {
@@ -13,7 +13,7 @@ extension PictureRecipe {
         return try? Model(path: path)
     }
 
-    /// Drops noise levels, and then the sampler, that the model cannot be sampled with.
+    /// Drops noise levels, and then the sampler, if the model cannot be sampled with them.
     mutating func fit(levelsTo model: Model?) {
         guard let name = value(Settings.scheduler.name), let kind = SchedulerKind(rawValue: name)
         else { return }
@@ -31,7 +31,7 @@ extension PictureRecipe {
         warn("its sampler '\(kind.label)' is left out: \(problem); the model's own is used")
     }
 
-    /// Why the sampler and the levels that are set cannot be used; nil if they can.
+    /// Why the chosen sampler and noise levels cannot be used; nil if they can.
     private func fault(_ kind: SchedulerKind, _ config: SchedulerConfig?) -> String? {
         let isKarras = value(Settings.karras.name) != nil
         let choice = ScheduleChoice(
@@ -51,7 +51,7 @@ extension PictureRecipe {
         }
     }
 
-    /// Drops a layer that the model's text encoders do not have, or that is not read with it.
+    /// Drops a clip skip to a layer that the model's text encoders do not have, or that the model does not read.
     mutating func fit(clipSkipTo model: Model?) {
         guard let text = value(Settings.clipSkip.name), let skip = Int(text), let model else {
             return

@@ -3,7 +3,7 @@ import Foundation
 import Sampling
 
 extension PictureRecipe {
-    /// Keys that say nothing about the picture, or repeat others.
+    /// Keys that need no warning: they are read elsewhere, repeat others, or say nothing about the picture.
     private static let idle: Set<String> = [
         "Version", "Lora hashes", "TI hashes", "Hashes", "VAE hash", "Pad conds", "Batch size",
         "Batch pos", "Created Date", "Civitai resources", "Civitai metadata", "User", "Model hash",
@@ -12,7 +12,7 @@ extension PictureRecipe {
         "Denoising strength", "Precision", "Backend", "Device", "Refiner", "Refiner switch at",
     ]
 
-    /// Adds what a picture of A1111, or of a program that writes as A1111 does, says.
+    /// Adds the settings of a picture of A1111, or of a program that writes the same text.
     mutating func add(_ text: Infotext) throws {
         if text["Version"]?.hasPrefix("Tessera") == true { return try add(own: text) }
         set(Settings.promptSyntax.name, PromptSyntax.a1111.rawValue)
@@ -23,7 +23,7 @@ extension PictureRecipe {
         set(Settings.guidance.name, text["CFG scale"])
         set(Settings.seed.name, text["Seed"])
         set(Settings.size.name, text["Size"])
-        // Without this key A1111 draws noise on the GPU.
+        // Without this key, A1111 draws noise on the GPU.
         let isOnCPU = text["RNG"] == "CPU"
         set(Settings.random.name, (isOnCPU ? RandomKind.torch : .philox).rawValue)
         add(sampler: text["Sampler"], type: text["Schedule type"])
@@ -63,7 +63,7 @@ extension PictureRecipe {
         add(clipSkip: text["Clip skip"], model)
     }
 
-    /// Says that a LoRA of the recorded name has other contents. A1111 hashes what follows the header.
+    /// Warns if a LoRA of the recorded name has other contents. A1111 hashes what follows the header.
     private mutating func checkHash(ofLoRA pair: [String]) {
         guard pair.count == 2, let start = HashStart(pair[1]), let path = file(named: pair[0]),
             let header = try? SafeTensors(file: path).headerBytes
@@ -74,15 +74,15 @@ extension PictureRecipe {
         }
     }
 
-    /// Adds the layer of the text encoders. In A1111 it means something for Stable Diffusion 1 only: the others' text
-    /// encoders are read as they were trained, whatever the setting; and 1, where it begins, is the model's own.
+    /// Adds the layer of the text encoders. In A1111 it matters only for Stable Diffusion 1: the text encoders of other
+    /// models are always read as they were trained. Its lowest value, 1, is the model's own layer.
     private mutating func add(clipSkip text: String?, _ model: Model?) {
         guard let text, text != "1", !isGiven(Settings.clipSkip.name) else { return }
         guard let model, model.family != .sd1 else {
             set(Settings.clipSkip.name, text)
             return fit(clipSkipTo: model)
         }
-        // The second layer is what Stable Diffusion XL reads by itself.
+        // 2 is the layer that Stable Diffusion XL reads anyway.
         guard text != "2" else { return }
         warn(
             "its 'Clip skip' (\(text)) changes nothing with \(model.family.name) in A1111, and is left out: "
@@ -107,7 +107,7 @@ extension PictureRecipe {
         }
         let source = "\(path):\(share ?? "0.8")"
         do {
-            // The rest of A1111's refiners are models of any kind.
+            // A1111 accepts models of any kind as refiners: check that this one can be used.
             let model = try request.model ?? value("model") ?? ModelLocation.resolve(nil)
             let options = ModelOptions(refiner: try RefinerSource(argument: source))
             _ = try Model(path: model, options: options)
@@ -158,7 +158,7 @@ extension PictureRecipe {
             } else {
                 set(Settings.sigmas.name, levels.rawValue)
             }
-            // Our own say their spacing.
+            // Tessera's own pictures record their spacing.
             if !isOwn, WebSampler.isLinear(kind, levels) {
                 set(Settings.timestepSpacing.name, TimestepSpacing.linspace.rawValue)
             }
@@ -167,10 +167,10 @@ extension PictureRecipe {
         }
     }
 
-    /// The line of settings of a picture of Tessera whose JSON is lost, as in other formats than PNG.
+    /// Reads the settings line of a Tessera picture whose JSON is lost, as in formats other than PNG.
     private mutating func add(own text: Infotext) throws {
         isOwn = true
-        warn("only its line of settings is there: what that does not say is as by default")
+        warn("only its settings line is present: defaults are used for the rest")
         set("prompt", text.prompt)
         set("negative-prompt", text.negativePrompt)
         set("prompt-2", text["Prompt 2"])
@@ -179,7 +179,7 @@ extension PictureRecipe {
         if syntax == nil, PromptSyntax.hint(in: text.prompt) != nil {
             warn("its text does not say how the prompt was read: --prompt-syntax")
         }
-        // Lines of earlier versions did not say the method, but what it uses.
+        // Earlier versions did not record the method, only its settings.
         if text[Settings.method.labels.first ?? ""] == nil,
             text.fields.contains(where: { $0.key.hasPrefix("Refine ") })
         {
@@ -241,7 +241,7 @@ extension PictureRecipe {
         try add(
             RecordedModel(
                 name: text["Model"],
-                // With adapters and parts the digest is over those, too.
+                // With adapters or parts, the digest covers those, too.
                 hash: isPlain ? text["Model hash"].map { .digest($0, ModelOptions()) } : nil
             )
         )

@@ -3,7 +3,7 @@ import Foundation
 import Sampling
 
 extension PictureRecipe {
-    /// What a picture's JSON has besides settings, each with what is done about it.
+    /// Keys of a picture's JSON besides the settings, all of which are handled here.
     private static let facts: Set<String> = [
         "prompt", "negative-prompt", "prompt-2", "negative-prompt-2", "embedding", "lora", "model",
         "model-digest", "version", "init-image", "init-image-digest", "mask", "mask-digest",
@@ -11,10 +11,10 @@ extension PictureRecipe {
         "refiner", "tokenizer", "model-config", "inputs", "quality",
     ]
 
-    /// Files of which a picture's text has no more than the name, by flag.
+    /// Files that a picture's text records only by name, by flag.
     private static let unstored = ["tokenizer", "model-config", "inputs"]
 
-    /// Settings that are dropped where a flag changes what they depend on.
+    /// Settings that are dropped if a flag changes what they depend on.
     private static let dependents: [String: [any AnySetting]] = [
         "size": [Settings.ladder],
         "stride": [Settings.windowWeight],
@@ -29,7 +29,7 @@ extension PictureRecipe {
         "sgm-uniform": [Settings.karras, Settings.sigmas],
     ]
 
-    /// Adds what a picture of Tessera says: all that decides its pixels.
+    /// Adds everything in a Tessera picture's text that decides its pixels.
     ///
     /// - Throws: `InputError` for a text that cannot be read
     mutating func add(own fields: [String: JSON], place: String) throws {
@@ -45,7 +45,7 @@ extension PictureRecipe {
         add(prompts: fields)
         let recorded = try settings(fields, place: place)
         let unused = Settings.all.filter { setting in
-            // What only the method uses that a flag replaces, or the other one uses.
+            // Settings that belong to a method which a flag replaces, or which was not used.
             setting.onlyMethod(in: recorded).map { $0 != recorded.method || isGiven("method") }
                 ?? false
         }
@@ -60,14 +60,14 @@ extension PictureRecipe {
                 throw InputError("\(place), \(error.place)", error.problem, fix: error.remedy)
             }
         }
-        // What the model suggests is in the settings already.
+        // The settings already include what the model suggests.
         set(flag: "no-model-preset")
         set("prediction", fields["prediction"]?.string)
         for flag in Self.unstored where !isGiven(flag) {
             guard let name = fields[flag]?.string else { continue }
             throw InputError(
                 place,
-                "it was made with --\(flag) '\(name)', of which its text has only the name",
+                "it was made with --\(flag) '\(name)', but its text records only the name",
                 fix: "Give --\(flag) again"
             )
         }
@@ -79,7 +79,7 @@ extension PictureRecipe {
         try add(
             RecordedModel(
                 name: fields["model"]?.string,
-                // Other adapters make another digest.
+                // Different adapters give a different digest.
                 hash: isGiven("lora") || isGiven("model-config") || loras == nil || parts == nil
                     ? nil
                     : digest.map { .digest($0, Self.options(parts ?? [:], loras: loras ?? [])) }
@@ -88,7 +88,7 @@ extension PictureRecipe {
         try add(embeddings: fields, loras: loras ?? [])
     }
 
-    /// The settings that the text has.
+    /// Reads the settings in the text.
     private func settings(
         _ fields: [String: JSON],
         place: String
@@ -112,10 +112,10 @@ extension PictureRecipe {
         }
     }
 
-    /// Adds the adapters that the prompt does not name itself.
+    /// Adds the adapters that the prompt does not name.
     ///
-    /// - Returns: all of them; nil where others are given
-    /// - Throws: `InputError` where one is not found
+    /// - Returns: all of them; nil if the file of one is not found
+    /// - Throws: `InputError` if one is not found
     private mutating func add(loras fields: [String: JSON]) throws(InputError) -> [LoRASource]? {
         let names = limited((fields["lora"]?.array ?? []).compactMap(\.string), "LoRAs")
         let isTagged = fields[Settings.promptSyntax.name]?.string == PromptSyntax.a1111.rawValue
@@ -123,7 +123,7 @@ extension PictureRecipe {
         let tags = isTagged ? PromptTag.tags(in: prompt) : []
         var sources: [LoRASource]? = []
         for (i, name) in names.enumerated() {
-            // The file's name may have a colon in it; the weight has none.
+            // A file name may contain colons; the weights begin at the first number.
             let isNamed = i >= names.count - tags.count
             let pieces = name.split(separator: ":", omittingEmptySubsequences: false)
             guard let split = pieces.indices.first(where: { $0 > 0 && Float(pieces[$0]) != nil })
@@ -145,15 +145,15 @@ extension PictureRecipe {
         return sources
     }
 
-    /// Adds parts of the model that come from elsewhere.
+    /// Adds parts of the model that come from other files.
     ///
-    /// - Returns: their paths by flag; nil where another is given
-    /// - Throws: `InputError` where one is not found
+    /// - Returns: their paths by flag; nil if a flag gives another one
+    /// - Throws: `InputError` if one is not found
     mutating func add(parts fields: [String: JSON]) throws(InputError) -> [String: String]? {
         var paths: [String: String]? = [:]
         for flag in ["vae", "base", "refiner"] {
             guard let recorded = fields[flag]?.string else { continue }
-            // A refiner has its share of the schedule.
+            // A refiner is recorded with its share of the schedule.
             let colon = flag == "refiner" ? recorded.lastIndex(of: ":") : nil
             let (name, rest) = (
                 String(recorded[..<(colon ?? recorded.endIndex)]),
@@ -172,7 +172,7 @@ extension PictureRecipe {
         return paths
     }
 
-    /// A file or folder of weights by its name: in `--model-dir`, beside the picture or in the current folder.
+    /// Finds a file or folder of weights by its name: in `--model-dir`, beside the picture or in the current folder.
     func part(named name: String) -> String? {
         guard let name = RecordedName.last(name) else { return nil }
         let folders = [
@@ -208,14 +208,14 @@ extension PictureRecipe {
         }
     }
 
-    /// Adds the init image and its mask, which must be the same files.
+    /// Adds the init image and the mask, which must be the recorded files.
     private mutating func add(picture fields: [String: JSON]) throws {
         try add(file: "init-image", fields)
         try add(file: "mask", fields)
         set("extend", fields["extend"]?.string)
     }
 
-    /// Adds a picture that was given by a flag.
+    /// Adds an input picture under its flag, found by its recorded name and digest.
     private mutating func add(file flag: String, _ fields: [String: JSON]) throws {
         guard let recorded = fields[flag]?.string, !isGiven(flag) else { return }
         let digest = fields["\(flag)-digest"]?.string
@@ -239,7 +239,7 @@ extension PictureRecipe {
         try? FileDigest.of(path, cache: nil)
     }
 
-    /// Adds the backend and the precision, if this build and this processor have them.
+    /// Adds the backend and the precision, if this build and this processor support them.
     private mutating func add(computation fields: [String: JSON]) {
         guard let backend = fields["backend"]?.string, let precision = fields["precision"]?.string
         else { return }
@@ -263,7 +263,7 @@ extension PictureRecipe {
         set("precision", precision)
     }
 
-    /// Removes tags from the prompt whose files are not there.
+    /// Removes tags from the prompt if their files are missing.
     mutating func removeTags(from prompt: String) {
         let tags = limited(PromptTag.tags(in: prompt), "tags")
         var kept: [Bool] = []

@@ -2,15 +2,15 @@ import Engine
 import Foundation
 import Sampling
 
-/// How to make a picture again: flags of a command line, from the text in its file.
+/// How to repeat a picture: command-line flags, from the text in its file.
 package struct PictureRecipe {
-    /// What the picture's text is read for.
+    /// Which picture to repeat, and the flags that were given.
     package struct Request {
         /// The picture's path.
         package var path: String
-        /// Names of the flags that override what the text says.
+        /// Names of the flags that were given, which override the text.
         package var given: Set<String>
-        /// The model that a flag names.
+        /// The model that was given with a flag.
         package var model: String?
         package var modelFolder: String?
         package var loraFolder: String?
@@ -28,32 +28,32 @@ package struct PictureRecipe {
             self.isLossy = isLossy
         }
 
-        /// Whether the repeat is written in a format that loses something; nil where that is not known.
+        /// Whether the repeat is written in a lossy format; nil if unknown.
         package var isLossy: Bool?
 
-        /// The folder of the picture.
+        /// Folder of the picture.
         var folder: String { URL(fileURLWithPath: path).deletingLastPathComponent().path }
     }
 
     let request: Request
-    /// Words of a command line, values behind `=`.
+    /// Command-line arguments, with values after `=`.
     package private(set) var arguments: [String] = []
     /// What cannot be repeated, one line each.
     package private(set) var warnings: [String] = []
-    /// Whether Tessera made the picture: then it is repeated to the byte, or not at all.
+    /// Whether Tessera made the picture: it is then repeated to the byte, or not at all.
     var isOwn = false
     private var warned: Set<String> = []
     /// Folders of adapters and embeddings, in the order in which they are searched.
     private let folders: [AdapterFolder]
     private let digests: DigestedFiles
 
-    /// Adapters and embeddings that are looked for, and lines that are said: more are of no use to anybody.
+    /// Maximum number of adapters and embeddings that are looked for, and of warnings: more would help nobody.
     static let maxFiles = 100
     private static let maxWarnings = 50
-    /// Characters of one of them.
+    /// Maximum length of a warning, in characters.
     private static let maxWarning = 500
 
-    /// Flags that the picture decides: their defaults from the environment do not count.
+    /// Flags that the picture decides, so that their defaults from the environment are ignored.
     package var replaced: Set<String> {
         Set(Settings.all.map(\.name) + Self.others)
     }
@@ -66,13 +66,13 @@ package struct PictureRecipe {
 
     /// Reads a picture's file.
     ///
-    /// - Throws: `InputError` when it cannot be read, or has no text of a known program
+    /// - Throws: `InputError` if it cannot be read, or has no text of a known program
     package init(_ request: Request) throws {
         self.request = request
         let near = [request.folder, FileManager.default.currentDirectoryPath]
         folders = (request.loraFolder.map { [$0] } ?? []).map(AdapterFolder.init)
         digests = DigestedFiles([request.loraFolder].compactMap(\.self) + near)
-        // Other formats with the same text: read it here.
+        // Other formats carry the same text, so it is read here.
         let file = try PictureMetadata(file: request.path)
         func json(_ key: String) -> JSON? {
             file.text[key].flatMap { try? JSON($0.utf8, place: request.path) }
@@ -95,7 +95,7 @@ package struct PictureRecipe {
         let unsaid = warned.count - warnings.count
         if unsaid > 0 { warnings.append("\(unsaid) other things cannot be repeated") }
         guard let fields = json("tessera")?.object else { return }
-        // What the repeat's own format has.
+        // Bit depth and quality, if the repeat's format has them.
         if file.depth == 16, request.isLossy != true { set("bit-depth", "16") }
         if request.isLossy == true { set("quality", fields["quality"]?.integer.map { "\($0)" }) }
     }
@@ -113,7 +113,7 @@ package struct PictureRecipe {
         if !isGiven(name) { arguments.append("--\(name)") }
     }
 
-    /// Adds a word as it is.
+    /// Adds an argument unchanged.
     mutating func add(_ word: String) { arguments.append(word) }
 
     /// Changes the value of a flag that was set.
@@ -122,7 +122,7 @@ package struct PictureRecipe {
         set(name, value)
     }
 
-    /// Takes back a flag that was set.
+    /// Removes a flag that was set.
     mutating func remove(_ name: String) {
         arguments.removeAll { $0 == "--\(name)" || $0.hasPrefix("--\(name)=") }
     }
@@ -133,13 +133,13 @@ package struct PictureRecipe {
         return word.map { String($0.dropFirst(name.count + 3)) }
     }
 
-    /// Says that a file is not there which the picture was made with. A picture of Tessera would not be the same without it:
-    /// that is an error. One of other programs is not the same to the pixel anyway.
+    /// Reports that a file which the picture was made with is missing. For a Tessera picture this is an error, because
+    /// the result would differ; pictures of other programs are not repeated to the pixel anyway.
     ///
     /// - Parameters:
-    ///   - file: what it is: `LoRA 'x'`
-    ///   - fix: how to give it
-    /// - Throws: `InputError` for a picture of Tessera
+    ///   - file: description of the file, such as `LoRA 'x'`
+    ///   - fix: how to provide it
+    /// - Throws: `InputError` for a Tessera picture
     mutating func lacks(_ file: String, fix: String) throws(InputError) {
         guard !isOwn else {
             throw InputError(
@@ -159,7 +159,7 @@ package struct PictureRecipe {
         warnings.append(isLong ? "\(line.prefix(Self.maxWarning))…" : line)
     }
 
-    /// The first items of a list, with a warning where it has more.
+    /// The first items of a list, with a warning if there are more.
     mutating func limited<Item>(_ items: [Item], _ kind: String) -> [Item] {
         if items.count > Self.maxFiles {
             warn("only the first \(Self.maxFiles) of its \(kind) are looked for")
@@ -167,11 +167,11 @@ package struct PictureRecipe {
         return Array(items.prefix(Self.maxFiles))
     }
 
-    // Files.
+    // Models, adapters and embeddings.
 
     /// Adds the model, found by its name and hash.
     ///
-    /// - Throws: `InputError` for a picture of Tessera whose model is not found
+    /// - Throws: `InputError` for a Tessera picture whose model is not found
     mutating func add(_ model: RecordedModel) throws(InputError) {
         if let given = request.model {
             if let line = model.difference(from: given) { warn(line) }
@@ -183,7 +183,7 @@ package struct PictureRecipe {
         if let path = found {
             let line = model.difference(from: path)
             if isOwn, line != nil {
-                // Its digest is over all of them.
+                // The digest covers all of them.
                 let others =
                     model.hasParts ? ", or an adapter or part of it has other contents" : ""
                 throw InputError(
@@ -204,12 +204,12 @@ package struct PictureRecipe {
         }
     }
 
-    /// A file of adapters or embeddings by its name, with or without its ending: in `--lora-dir` and below it, or else
-    /// beside the picture and in the current folder.
+    /// Finds a file of adapters or embeddings by its name, with or without its extension: in `--lora-dir` and below it,
+    /// or without that flag beside the picture and in the current folder.
     func file(named name: String) -> String? {
         guard let last = RecordedName.last(name) else { return nil }
         var file = last.hasSuffix(".safetensors") ? last : "\(last).safetensors"
-        // One of the names that PEFT and Diffusers give all their files: with the folder that it is in.
+        // PEFT and Diffusers give all their files the same few names: the folder's name is needed, too.
         if LoRASource.commonNames.contains(String(file.dropLast(".safetensors".count))),
             let folder = RecordedName.folder(name)
         {
@@ -222,7 +222,7 @@ package struct PictureRecipe {
             .first { FileKind($0) == .regular }
     }
 
-    /// Adds an adapter; `weights` as `--lora` takes them.
+    /// Adds an adapter; `weights` has the format of `--lora`.
     ///
     /// - Throws: as `lacks`
     mutating func add(lora name: String, weights: String) throws(InputError) {
@@ -243,13 +243,13 @@ package struct PictureRecipe {
         }
     }
 
-    /// Adds a textual inversion that is not there otherwise.
+    /// Adds a textual inversion that is not available otherwise.
     ///
     /// - Throws: as `lacks`
     mutating func add(embedding word: String, digest: String? = nil) throws(InputError) {
         guard !isGiven("embedding") else { return }
         let start = digest.flatMap(HashStart.init)
-        // A picture of Tessera says which file of that name it was.
+        // A Tessera picture records which file of that name it was.
         let named = file(named: word).flatMap { path in
             !isOwn || start.map { $0.isDigest(ofFile: path) } ?? true ? path : nil
         }

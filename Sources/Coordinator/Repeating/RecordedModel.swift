@@ -3,20 +3,20 @@ import Foundation
 
 /// The model that a picture's text names.
 struct RecordedModel {
-    /// A file's or a folder's name, with or without its ending; nil where only the hash is known.
+    /// Name of a file or folder, with or without its extension; nil if only the hash is known.
     let name: String?
     /// What identifies its weights.
     let hash: Hash?
 
     enum Hash {
-        /// Tessera's digest, over the adapters and parts of the options, too.
+        /// Tessera's digest, which also covers the adapters and parts in the options.
         case digest(String, ModelOptions)
         /// The first digits of the file's SHA-256, as A1111 writes them.
         case sha256(HashStart)
     }
 
     init(name: String?, hash: Hash?) {
-        // An empty name would be that of a file that is called ".safetensors".
+        // An empty name would match a file that is called ".safetensors".
         self.name = name.flatMap { Self.stem($0).isEmpty ? nil : $0 }
         self.hash = hash
     }
@@ -24,12 +24,12 @@ struct RecordedModel {
     /// Whether anything identifies it.
     var isNamed: Bool { name != nil || hash != nil }
 
-    /// Whether its digest is that of a model with adapters, or with parts from elsewhere.
+    /// Whether its digest covers adapters, or parts from other files.
     var hasParts: Bool {
         if case .digest(_, let options)? = hash { options != ModelOptions() } else { false }
     }
 
-    /// For messages.
+    /// Name and start of the hash, for messages.
     var title: String {
         let short =
             switch hash {
@@ -52,7 +52,7 @@ struct RecordedModel {
         name.map { Self.stem($0) == Self.stem(path) } ?? false
     }
 
-    /// Whether a model has the hash; nil where that is not known.
+    /// Whether a model has this hash; nil if unknown.
     private func hasHash(_ path: String) -> Bool? {
         switch hash {
         case nil: return nil
@@ -60,19 +60,19 @@ struct RecordedModel {
             guard
                 let own = try? Model(path: path, options: options).digest()
             else { return nil }
-            // A line of settings has only its first digits.
+            // A settings line records only its first digits.
             return own.hasPrefix(digest)
         case .sha256(let start)?:
             guard FileKind(path) == .regular, let own = try? FileHash.sha256(of: path) else {
                 return nil
             }
             if start.begins(own) { return true }
-            // A1111 once wrote eight digits of the hash of a part of the file.
+            // A1111 once wrote eight digits of a hash over a part of the file.
             return start.digits.count == 8 ? nil : false
         }
     }
 
-    /// What to say where another model is used; nil for the same one.
+    /// A warning if another model is used; nil for the same one.
     func difference(from path: String) -> String? {
         let used = URL(fileURLWithPath: path).lastPathComponent
         switch hasHash(path) {
@@ -84,10 +84,10 @@ struct RecordedModel {
         }
     }
 
-    /// Looks for the model: by its name, and among several of that name, or where none has it, by its hash.
+    /// Finds the model by its name; the hash decides if several models have that name, or none does.
     ///
-    /// - Parameter folder: of models; those that come with the program are searched as well
-    /// - Returns: its path, nil where it is not found
+    /// - Parameter folder: folder of models; the bundled ones are searched as well
+    /// - Returns: its path; nil if it is not found
     func find(in folder: String?) -> String? {
         let bundled = (try? ModelLocation.resolve(nil))
             .map { URL(fileURLWithPath: $0).deletingLastPathComponent().path }
@@ -98,7 +98,7 @@ struct RecordedModel {
         return hash == nil ? nil : all.first { Self.isModel($0) && hasHash($0) == true }
     }
 
-    /// Whether a path is that of a model, and not of an adapter or of a part: by its header.
+    /// Whether a path leads to a model rather than to an adapter or a part, according to its header.
     private static func isModel(_ path: String) -> Bool {
         FileKind(path) == .folder || Model.isModel(path)
     }

@@ -1,48 +1,48 @@
 import Engine
 import Sampling
 
-/// What a sampler and a schedule type mean that are named as in A1111. Pure.
+/// The meaning of a sampler and a schedule type that are named as in A1111. Pure.
 package struct WebSampler: Equatable, Sendable {
     package let kind: SchedulerKind
-    /// Nil for evenly spaced timesteps.
+    /// Noise levels; nil for evenly spaced timesteps.
     package let levels: LevelSpacing?
-    /// Whether the timesteps go evenly from the last to the first of the training schedule.
+    /// Whether timesteps are evenly spaced from the last to the first of the training schedule.
     package let isLinear: Bool
-    /// What becomes of the schedule type.
+    /// How the schedule type is used.
     private let typeUse: TypeUse
 
     private enum TypeUse {
         case applied
-        /// The sampler has one layout in A1111, whatever type is chosen.
+        /// The sampler has only one layout in A1111, whatever the type.
         case ignored
-        /// The sampler's own is used.
+        /// The type is unknown: the sampler's own is used.
         case unknown
     }
 
-    /// Samplers for which A1111 does not ask the schedule type.
+    /// Samplers for which A1111 ignores the schedule type.
     private static let ignoringType: Set<SchedulerKind> = [.ddim, .pndm, .uniPC]
 
-    /// Samplers whose range of levels, in Diffusers' terms, is that of the timesteps.
+    /// Samplers whose range of noise levels follows that of the timesteps, in Diffusers' terms.
     private static let ofTimesteps: Set<SchedulerKind> = [
         .euler, .eulerAncestral, .heun, .lms, .dpm2, .dpm2Ancestral, .dpmSDE,
     ]
 
-    /// Samplers that the type "Automatic" gives other noise levels than the model's.
+    /// Samplers for which the type "Automatic" means other noise levels than the model's.
     private static let automatic: [SchedulerKind: LevelSpacing] = [
         .dpmSolver: .karras, .dpmSDE: .karras, .dpm2: .karras, .dpm2Ancestral: .karras,
         .dpmSolverSDE: .exponential, .dpmSolver3SDE: .exponential,
     ]
 
-    /// Samplers that k-diffusion gives evenly spaced timesteps from the last to the first.
+    /// Samplers whose timesteps k-diffusion spaces evenly from the last to the first.
     private static let linear: Set<SchedulerKind> = [
         .euler, .eulerAncestral, .heun, .lms, .dpm2, .dpm2Ancestral, .dpmSolver, .dpmSolver3,
         .dpmSolverSDE, .dpmSolver3SDE, .dpmSDE,
     ]
 
-    /// Nil for an unknown sampler.
+    /// Reads the names of a sampler and of a schedule type; nil for an unknown sampler.
     ///
     /// - Parameters:
-    ///   - sampler: its name, perhaps with the type behind it, as older versions have it
+    ///   - sampler: its name, which in older versions may end with the type
     ///   - type: the schedule type; nil for none
     package init?(_ sampler: String, type: String?) {
         guard let name = SamplerName(sampler) else { return nil }
@@ -52,7 +52,7 @@ package struct WebSampler: Equatable, Sendable {
         switch type {
         case nil: isLinear = levels == nil
         case let type? where Self.ignoringType.contains(name.kind):
-            // A1111 writes what was chosen there, and lays out these samplers' timesteps by itself.
+            // A1111 records the chosen type, but lays out these samplers' timesteps in its own way.
             levels = nil
             if !["Automatic", "Uniform", "Normal"].contains(type) { typeUse = .ignored }
         case "Automatic"?:
@@ -68,7 +68,7 @@ package struct WebSampler: Equatable, Sendable {
         self.typeUse = typeUse
     }
 
-    /// What is different from the schedule type that was chosen, to follow its name; nil for nothing.
+    /// How the result differs from the chosen schedule type, as text that follows its name; nil if it does not.
     package func note(onType type: String) -> String? {
         switch typeUse {
         case .applied where levels == .alignYourSteps:
@@ -80,16 +80,16 @@ package struct WebSampler: Equatable, Sendable {
         }
     }
 
-    /// Whether k-diffusion's levels go from the highest to the lowest of the training schedule, whatever the model's
-    /// file says of timesteps.
+    /// Whether k-diffusion's noise levels go from the highest to the lowest of the training schedule, whatever the
+    /// model's file says about timesteps.
     package static func isLinear(_ kind: SchedulerKind, _ levels: LevelSpacing) -> Bool {
         ofTimesteps.contains(kind) && [.karras, .exponential, .beta].contains(levels)
     }
 
-    /// Whether k-diffusion gives a sampler evenly spaced timesteps from the last to the first.
+    /// Whether k-diffusion spaces a sampler's timesteps evenly from the last to the first.
     package static func hasLinear(_ kind: SchedulerKind) -> Bool { linear.contains(kind) }
 
-    /// The settings that it means, by their names.
+    /// The resulting settings, by name.
     package var settings: [String: JSON] {
         var settings = [Settings.scheduler.name: kind.json]
         if levels == .karras {

@@ -2,11 +2,11 @@ import Engine
 import Foundation
 import Sampling
 
-/// What the fields of a name stand for.
+/// Values of the fields in a file name.
 package struct NameFields {
-    /// Counted from 1.
+    /// Number of the picture, counted from 1.
     package var index: Int
-    /// Pictures of the series.
+    /// Number of pictures in the series.
     package var count: Int
     /// When the command was started.
     package var start: Date
@@ -27,7 +27,7 @@ package struct NameFields {
         (self.prompt, self.model, self.settings) = (prompt, model, settings)
     }
 
-    /// Names of settings, which are fields, too.
+    /// Names of the settings, which are fields, too.
     static var settings: [String] { Settings.all.map(\.name) }
 
     package var values: [String: String] {

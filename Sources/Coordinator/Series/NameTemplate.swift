@@ -1,7 +1,7 @@
 import Engine
 import Foundation
 
-/// A path with fields in it, such as `{date}/{seed}-{prompt}.png`. `{{` and `}}` are braces.
+/// A path with fields in it, such as `{date}/{seed}-{prompt}.png`. `{{` and `}}` stand for braces.
 package struct NameTemplate: Equatable, Sendable {
     private enum Part: Equatable {
         case text(String)
@@ -10,9 +10,10 @@ package struct NameTemplate: Equatable, Sendable {
 
     private let parts: [Part]
 
-    /// Characters of a prompt in a name.
+    /// Maximum length of a prompt in a name, in characters.
     private static let longestPrompt = 60
-    /// Bytes of a file's name: file systems take 255, of which a temporary ending and a number need some.
+    /// Maximum length of a file name in bytes: file systems accept 255, of which a temporary suffix and a number need
+    /// some.
     private static let longestName = 200
     /// Fields that are not settings.
     private static let ownFields = ["count", "date", "index", "model", "prompt", "time"]
@@ -24,7 +25,7 @@ package struct NameTemplate: Equatable, Sendable {
 
     /// - Parameters:
     ///   - text: the template
-    ///   - flag: where it came from, for errors
+    ///   - flag: the flag that it came from, for errors
     /// - Throws: `InputError` for an unknown field
     package init(_ text: String, flag: String = "--output") throws(InputError) {
         guard text.utf8.count <= OutputPath.maxBytes else {
@@ -66,8 +67,8 @@ package struct NameTemplate: Equatable, Sendable {
         parts.contains { if case .field = $0 { true } else { false } }
     }
 
-    /// The part of the path up to its last slash before any field: a folder that must exist. Nil where folders have
-    /// no fields.
+    /// The part of the path up to its last slash before any field: a folder that must exist. Nil if no folder has
+    /// fields.
     package var fixedFolder: String? {
         let isInFolder = parts.lastIndex {
             if case .text(let text) = $0 { text.contains("/") } else { false }
@@ -81,10 +82,10 @@ package struct NameTemplate: Equatable, Sendable {
         return slash == start.startIndex ? "/" : String(start[..<slash])
     }
 
-    /// The path of one picture: what stands for a field has no slash and does not begin with a dot, and names of files
-    /// and folders with fields have at most 200 bytes. A name that somebody wrote out is left alone.
+    /// The path of one picture: field values have no slash and do not begin with a dot, and names of files and folders
+    /// with fields have at most 200 bytes. Names without fields are left unchanged.
     ///
-    /// - Parameter values: of the fields
+    /// - Parameter values: values of the fields
     /// - Returns: the path
     package func path(_ values: [String: String]) -> String {
         // Components, and whether they have fields.
@@ -109,7 +110,7 @@ package struct NameTemplate: Equatable, Sendable {
         }.joined(separator: "/")
     }
 
-    /// A value as part of a file's name: letters, digits and `._+=,-`; everything else is a dash.
+    /// A value as part of a file name: letters, digits and `._+=,-`; everything else becomes a dash.
     static func safe(_ value: String) -> String {
         let plain = value.map { character in
             character.isLetter || character.isNumber || "._+=,".contains(character)
@@ -120,7 +121,7 @@ package struct NameTemplate: Equatable, Sendable {
         return name.isEmpty ? "none" : name
     }
 
-    /// Shortens a name to the longest that is allowed: a file's before its extension.
+    /// Shortens a name to the maximum length: that of a file before its extension.
     private static func bounded(_ name: String, isFile: Bool) -> String {
         guard name.utf8.count > longestName else { return name }
         let dot = isFile ? name.lastIndex(of: ".") ?? name.endIndex : name.endIndex
@@ -128,8 +129,8 @@ package struct NameTemplate: Equatable, Sendable {
         return cut(name[..<dot], toBytes: longestName - ending.utf8.count) + ending
     }
 
-    /// The longest start of a text with at most so many bytes that ends between two characters, or, if the first one alone
-    /// is longer, between two Unicode scalars.
+    /// The longest prefix of a text with at most `limit` bytes that ends between two characters, or, if the first one
+    /// alone is longer, between two Unicode scalars.
     private static func cut(_ text: Substring, toBytes limit: Int) -> String {
         var (result, count) = ("", 0)
         for character in text {

@@ -3,12 +3,12 @@ import Foundation
 
 /// The seeds of a series of pictures. Pure.
 package enum SeedList {
-    /// Maximum number of pictures of one command.
+    /// Maximum number of pictures per command.
     package static let limit = 10_000
 
     /// Consecutive seeds.
     ///
-    /// - Throws: `InputError` for no or too many pictures, or where they pass the largest seed
+    /// - Throws: `InputError` for no or too many pictures, or if they go beyond the largest seed
     package static func consecutive(
         from first: UInt64,
         count: Int

@@ -7,18 +7,18 @@ import Synchronization
 package final class SeriesMemory: Sendable {
     private struct Memory {
         var networks: (key: String, networks: any ModelNetworks)?
-        /// The prompts used last, the newest at the end.
+        /// The prompts used last, newest at the end.
         var prompts: [(key: String, prompts: Prompts)] = []
     }
 
     private let memory = Mutex(Memory())
 
-    /// Prompts that are kept: those of long ones have megabytes.
+    /// Maximum number of prompts that are kept: long ones take megabytes.
     private static let maxPrompts = 4
 
     package init() {}
 
-    /// The networks of a model, made once.
+    /// The networks of a model, created once.
     func networks(
         _ identity: ModelIdentity,
         _ options: EngineOptions,
@@ -33,10 +33,10 @@ package final class SeriesMemory: Sendable {
         }
     }
 
-    /// Encoded prompts, computed where they are not among the last ones.
+    /// Encoded prompts, computed unless they are among the last ones.
     ///
     /// - Parameters:
-    ///   - key: everything that they follow from
+    ///   - key: everything that they depend on
     ///   - encode: computes them
     /// - Returns: the prompts
     /// - Throws: what `encode` throws

@@ -5,12 +5,12 @@ import Sampling
 package struct SeriesPlan {
     /// Pictures that differ only in their seeds.
     package struct Group {
-        /// Index of the first, from 0.
+        /// Index of the first picture, counted from 0.
         let first: Int
         let count: Int
         let seed: UInt64
         let prompt: String
-        /// Path of the first.
+        /// Path of the first picture.
         let picture: String
         let plan: RenderPlan
         let speeds: MeasuredSpeeds?
@@ -48,7 +48,7 @@ package struct SeriesPlan {
 
     private var pictures: Int { groups.reduce(0) { $0 + $1.count } }
 
-    /// Nil unless all were measured.
+    /// Total time in seconds; nil unless all groups were measured.
     private var seconds: Double? {
         let times = groups.compactMap { group in
             group.speeds.map { Double(group.count) * group.plan.times(at: $0).total }
@@ -56,10 +56,10 @@ package struct SeriesPlan {
         return times.count == groups.count ? times.reduce(0, +) : nil
     }
 
-    /// Groups that are listed as text.
+    /// Maximum number of groups that are listed as text.
     private static let maxRows = 40
 
-    /// For people: a line for each group, and the sums.
+    /// The plan as text: a line for each group, then the totals.
     package var lines: [String] {
         let rows = groups.prefix(Self.maxRows).map { group in
             let last = group.first + group.count
@@ -88,7 +88,7 @@ package struct SeriesPlan {
         return line.count > 48 ? "\(line.prefix(47))…" : line
     }
 
-    /// As JSON, in bytes and seconds.
+    /// The plan as JSON, in bytes and seconds.
     package struct Report: Encodable {
         package struct Item: Encodable {
             let first: Int

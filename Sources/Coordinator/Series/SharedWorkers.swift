@@ -1,20 +1,20 @@
 import Engine
 import Logging
 
-/// Workers that stay for a series of renders: they are opened with the first, and again only where a render needs
+/// Workers that are kept for a series of renders: they are opened with the first one, and again only if a render needs
 /// other weights.
 ///
 /// Used by the thread that renders.
 package final class SharedWorkers {
     private var held: (identity: ModelIdentity, workers: Rendering.Workers)?
-    /// Networks of phase 1, and prompts, that stay as well.
+    /// Networks of phase 1, and prompts, which are kept as well.
     package let memory = SeriesMemory()
 
     package init() {}
 
     /// Workers for a render of the series.
     ///
-    /// - Parameter open: starts or awaits workers
+    /// - Parameter open: starts workers or waits for them
     /// - Returns: an opening that keeps them for the next render
     package func opening(_ open: @escaping Rendering.Opening) -> Rendering.Opening {
         { [self] session, identity, logger, cancellation in
@@ -36,7 +36,7 @@ package final class SharedWorkers {
         return kept
     }
 
-    /// Stops them.
+    /// Stops the workers.
     package func stop() {
         held?.workers.stop()
         held = nil

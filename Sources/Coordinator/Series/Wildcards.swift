@@ -1,23 +1,24 @@
 import Engine
 import Foundation
 
-/// Chooses among alternatives in prompts: `__colour__` is a line of `colour.txt`, `{a|b|c}` one of its parts. The
-/// seed decides, so that a picture's seed is enough to get its prompt back.
+/// Chooses among alternatives in prompts: `__colour__` stands for a line of `colour.txt`, `{a|b|c}` for one of its
+/// parts. The seed decides, so that a picture's seed is enough to reproduce its prompt.
 ///
 /// Used by one thread.
 package final class Wildcards {
     private let folder: String
     private var files: [String: [String]] = [:]
 
-    /// Wildcards inside wildcards.
+    /// Maximum depth of wildcards inside wildcards.
     private static let maxDepth = 32
     private static let maxLength = PromptLimits.maxBytes
-    /// Characters that are read for one prompt, of each replacement a hundred more: files that name each other twice would
-    /// make any number.
+    /// Maximum work for one prompt: the characters that are read, plus a hundred for each replacement. Files that refer
+    /// to each other twice could otherwise expand without limit.
     private static let maxWork = 5_000_000
 
-    /// - Parameter folder: of the text files: one alternative a line, without blank lines and those that begin with `#`
-    /// - Throws: `InputError` when the folder does not exist
+    /// - Parameter folder: folder of the text files, with one alternative per line; blank lines and those that begin
+    ///   with `#` are ignored
+    /// - Throws: `InputError` if the folder does not exist
     package init(folder: String) throws(InputError) {
         guard FileKind(folder) == .folder else {
             throw InputError(
@@ -33,8 +34,8 @@ package final class Wildcards {
     ///
     /// - Parameters:
     ///   - text: the prompt
-    ///   - seed: of the picture
-    ///   - flag: that the prompt came with; prompts of different flags choose independently
+    ///   - seed: the picture's seed
+    ///   - flag: flag that the prompt came with; prompts of different flags choose independently
     /// - Returns: the prompt without wildcards
     /// - Throws: `InputError` for a file that is missing or empty, or refers to itself
     package func expand(_ text: String, seed: UInt64, flag: String) throws(InputError) -> String {
@@ -139,7 +140,7 @@ package final class Wildcards {
         return lines
     }
 
-    /// What a prompt has that `--wildcards` would replace; nil for nothing.
+    /// What `--wildcards` would replace in a prompt; nil for nothing.
     package static func hint(in text: String) -> String? {
         let text = Array(text)
         let braces = Braces(text)
@@ -151,9 +152,9 @@ package final class Wildcards {
     }
 }
 
-/// Where the braces of a text close, and the bars between them: found in one pass.
+/// Where the braces of a text close, and the bars between them, found in one pass.
 private struct Braces {
-    /// By the place of the opening brace: the bars that no inner brace encloses, and the closing one.
+    /// By position of the opening brace: the bars that no inner brace encloses, and the closing brace.
     private var found: [Int: (bars: [Int], close: Int)] = [:]
 
     init(_ text: [Character]) {
@@ -170,7 +171,7 @@ private struct Braces {
         }
     }
 
-    /// The parts of `{a|b}` and where it ends; nil where braces have no bar.
+    /// The parts of `{a|b}`, and where it ends; nil if the braces have no bar.
     func choices(_ text: [Character], from start: Int) -> ([ArraySlice<Character>], Int)? {
         guard let (bars, close) = found[start], !bars.isEmpty else { return nil }
         let ends = bars + [close]
@@ -179,10 +180,10 @@ private struct Braces {
     }
 }
 
-/// A sequence of choices that follows from a seed and a text: SplitMix64 (Steele, Lea and Flood, 2014).
+/// A sequence of choices derived from a seed and a text: SplitMix64 (Steele, Lea and Flood, 2014).
 private struct Choices {
     private var state: UInt64
-    /// Spent so far.
+    /// Work spent so far.
     var work = 0
 
     init(seed: UInt64, text: String) {

@@ -1,8 +1,8 @@
 import Engine
 
-/// Compares two answers to one unit.
+/// Compares two answers to the same unit.
 package enum AnswerDistance {
-    /// Whether both have the same bytes.
+    /// Whether both answers have the same bytes.
     package static func areSame(_ a: WorkResult, _ b: WorkResult) -> Bool {
         guard a.statistics.count == b.statistics.count, a.tensor?.shape == b.tensor?.shape else {
             return false
@@ -19,16 +19,16 @@ package enum AnswerDistance {
         }
     }
 
-    /// How far two answers are apart, in standard deviations of the second: the root of the mean squared difference, or a
-    /// sixteenth of the largest one if that is more, so that a few wrong elements count too. Infinite where they
-    /// cannot be compared.
+    /// Distance between two answers, in standard deviations of the second: the root mean square of the difference, or a
+    /// sixteenth of its maximum if that is larger, so that a few wrong elements count too. Infinite if they cannot be
+    /// compared.
     package static func between(_ a: WorkResult, _ b: WorkResult) -> Double {
         guard a.statistics.count == b.statistics.count, a.tensor?.shape == b.tensor?.shape else {
             return .infinity
         }
         var distance = 0.0
         for (x, y) in zip(a.statistics, b.statistics) {
-            // A group's values may all be the same: then rounding is all that differs.
+            // All values of a group may be the same: then only rounding differs.
             let deviation = max(y.variance.squareRoot(), 1e-4 * abs(y.mean), .leastNormalMagnitude)
             distance = max(
                 distance,

@@ -25,16 +25,16 @@ package struct AnswerKind: Hashable, Sendable {
         )
     }
 
-    /// Whether answers of this kind and another have the same bytes. PyTorch's depend on its version, the number of
-    /// threads and the sizes of batches, none of which is announced.
+    /// Whether answers of both kinds have the same bytes. PyTorch's depend on its version, the number of threads and
+    /// the batch sizes, none of which is announced.
     func computesSameBytes(as other: AnswerKind) -> Bool {
         self == other && backend != BackendKind.torch.rawValue
     }
 
     private var isSingle: Bool { precision == "f32" }
 
-    /// How far answers of both may be apart, as `AnswerDistance` measures it, where guidance does not enlarge
-    /// differences. Networks agree between backends within 2·10⁻⁴ in float32 and 2·10⁻² in bfloat16, the tolerances
+    /// How far answers of both kinds may differ, as measured by `AnswerDistance`, if guidance does not amplify
+    /// differences. Networks agree between backends to within 2·10⁻⁴ in float32 and 2·10⁻² in bfloat16, the tolerances
     /// of the parity tests; this is three times as much.
     func tolerance(beside other: AnswerKind) -> Double {
         isSingle && other.isSingle ? 6e-4 : 6e-2

@@ -4,15 +4,15 @@ import Protocol
 
 /// Chooses which answers are computed a second time. Pure: the same answers and seed give the same choice.
 ///
-/// Every unit adds its share to a budget, and checks are paid from it, so their cost is the share of the work whatever
-/// sites are there. Within that, answers of sites that are new, were wrong lately or were not checked for long are
-/// checked more often than others, and so are answers that look unlike the rest of their step. A site that is hardly
-/// known gets its first checks in a render beside the budget: there would be none in a small one.
+/// Every unit adds its share to a budget that pays for checks, so their cost is this share of the work, whatever the
+/// sites. Within the budget, answers are checked more often if their site is new, was wrong recently or has not been
+/// checked for a long time, or if they look unlike the rest of their step. A little-known site gets its first checks in
+/// a render outside the budget: a small render would otherwise have none.
 package struct CheckChoice: Sendable {
     /// An answer that may be checked.
     package struct Candidate {
         package let site: HostID
-        /// Of the unit where it was computed, and for a worker that starts over.
+        /// Cost of the unit where it was computed; `costOfCheck` is its cost for a worker that starts from scratch.
         package let cost: Double
         package let costOfCheck: Double
         /// Whether its mean or deviation is far from those of its neighbours (`Oddness`).
@@ -26,23 +26,23 @@ package struct CheckChoice: Sendable {
 
     package let share: VerifyShare
     package let seed: UInt64
-    /// Checks that are paid for, in units of cost.
+    /// Cost of the checks that can be paid for now.
     private var budget = 0.0
     private var firstChecks: [HostID: Int] = [:]
-    /// Answers since the last one that was chosen.
+    /// Answers of each site since the last one that was chosen.
     private var unchecked: [HostID: Int] = [:]
 
     package init(share: VerifyShare, seed: UInt64) {
         (self.share, self.seed) = (share, seed)
-        // Otherwise the same steps would be checked with every seed, and others never.
+        // Random: otherwise the same steps would be checked with every seed, and others never.
         budget = random((0, 0), 0)
     }
 
     /// - Parameters:
     ///   - candidates: the answers of a batch, in the order of its units
-    ///   - records: what is known of their sites
-    ///   - key: of the batch, for random numbers
-    /// - Returns: indices of those to check, in order
+    ///   - records: what is known about a site
+    ///   - key: key of the batch, for random numbers
+    /// - Returns: indices of the answers to check, in order
     package mutating func choose(
         _ candidates: [Candidate],
         _ records: (HostID) -> SiteRecord,
@@ -81,7 +81,7 @@ package struct CheckChoice: Sendable {
         }
     }
 
-    /// Whether a check that was good is repeated by the coordinator: two sites may have agreed to lie.
+    /// Whether the coordinator repeats a check that was good: two sites may have colluded.
     package func isAudited(_ key: (step: Int, batch: Int), _ index: Int) -> Bool {
         random((key.step, ~key.batch), index) < 1.0 / 8
     }
@@ -92,7 +92,7 @@ package struct CheckChoice: Sendable {
             * candidate.cost / candidate.costOfCheck
     }
 
-    /// In 0…1, without 0.
+    /// Random number in (0, 1].
     private func random(_ key: (step: Int, batch: Int), _ index: Int) -> Double {
         let words = Philox.words(
             counter: [

@@ -1,10 +1,10 @@
 import Protocol
 
-/// What each site has answered in each step, and how much of that another site has vouched for. Pure.
+/// What each site has answered in each step, and how much of it other sites have vouched for. Pure.
 package struct Contributions: Sendable {
     private struct Tally {
         var answered = 0
-        /// By site: answers for which it vouched.
+        /// Number of answers that each site vouched for.
         var vouched: [HostID: Int] = [:]
     }
 
@@ -19,18 +19,18 @@ package struct Contributions: Sendable {
         sites[site, default: [:]][step, default: Tally()].answered += count
     }
 
-    /// An answer of a site turned out to be good.
+    /// An answer of a site was found to be good.
     package mutating func vouch(for site: HostID, in step: Int, by voucher: HostID) {
         sites[site]?[step]?.vouched[voucher, default: 0] += 1
     }
 
-    /// Takes sites as wrong. Of accused sites, those that vouched for each other may have agreed to lie: that counts
-    /// no more.
+    /// Marks sites as wrong. Accused sites that vouched for each other may have colluded, so their vouching no longer
+    /// counts.
     ///
     /// - Parameters:
     ///   - wrong: the sites
-    ///   - all: whether every answer needs a voucher; otherwise what was answered up to the last good one counts as good
-    /// - Returns: the first step of which something must be thrown away; nil if nothing is left of what they did
+    ///   - all: whether every answer needs a voucher; otherwise everything up to the last good answer counts as good
+    /// - Returns: the first step of which something must be discarded; nil if nothing is left of their work
     package mutating func accuse(_ wrong: Set<HostID>, all: Bool) -> Int? {
         accused.formUnion(wrong)
         return accused.compactMap { site -> Int? in
@@ -45,12 +45,12 @@ package struct Contributions: Sendable {
         tally.vouched.reduce(0) { $0 + (accused.contains($1.key) ? 0 : $1.value) }
     }
 
-    /// Whatever was answered in this step and later ones is thrown away.
+    /// Discards everything that was answered in this step and later ones.
     package mutating func rollBack(to step: Int) {
         for site in sites.keys { sites[site] = sites[site]?.filter { $0.key < step } }
     }
 
-    /// The earliest step to which an accusation of a known site could lead back; nil for none.
+    /// The earliest step that an accusation of a known site could lead back to; nil if there is none.
     package func earliestOpenStep(all: Bool) -> Int? {
         sites.compactMap { site, tallies in
             let lastGood = tallies.filter { goods(of: site, $0.value) > 0 }.keys.max()

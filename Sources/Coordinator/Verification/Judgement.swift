@@ -1,12 +1,12 @@
 import Engine
 
-/// Decides who is wrong where two answers to one unit are not alike. Pure.
+/// Decides who is wrong when two answers to one unit disagree. Pure.
 package struct Judgement: Equatable {
-    /// One of two answers, or a third.
+    /// One of the two answers, or a third.
     package struct Opinion {
         let result: WorkResult
         let kind: AnswerKind
-        /// Whether it is this process's own.
+        /// Whether this process computed it.
         var isOwn = false
 
         package init(result: WorkResult, kind: AnswerKind, isOwn: Bool = false) {
@@ -14,23 +14,23 @@ package struct Judgement: Equatable {
         }
     }
 
-    /// Whether the first answer is wrong, and the second.
+    /// Whether the first answer is wrong, and whether the second is.
     package let firstIsWrong: Bool
     package let secondIsWrong: Bool
 
     package static let undecided = Judgement(firstIsWrong: false, secondIsWrong: false)
 
-    /// How much nearer to the third answer one must be, if both or none could be right.
+    /// How many times nearer to the third answer one must be if both or neither could be right.
     private static let margin = 4.0
 
-    /// Whether two answers are alike: of kinds that compute the same bytes, the same bytes; of others, within
-    /// the tolerance of both.
+    /// Whether two answers agree: to the byte if their kinds compute the same bytes, otherwise within the tolerance of
+    /// both.
     ///
     /// - Parameters:
     ///   - a: an answer
     ///   - b: another
-    ///   - gain: by how much guidance may enlarge a difference
-    /// - Returns: whether they are
+    ///   - gain: factor by which guidance may amplify a difference
+    /// - Returns: whether they agree
     package static func areAlike(_ a: Opinion, _ b: Opinion, gain: Double) -> Bool {
         if AnswerDistance.areSame(a.result, b.result) { return true }
         guard !a.kind.computesSameBytes(as: b.kind) else { return false }
@@ -38,8 +38,8 @@ package struct Judgement: Equatable {
             <= a.kind.tolerance(beside: b.kind) * max(1, gain)
     }
 
-    /// Decides by a third answer between two that are not alike. If it is like neither, both are wrong where the third is of
-    /// their kind and this process's own; otherwise the one that is much nearer to it is right.
+    /// Decides between two answers that disagree by means of a third. If it agrees with neither, both are wrong if the
+    /// third is of their kind and this process's own; otherwise the one that is much nearer to it is right.
     package static func between(
         _ first: Opinion,
         _ second: Opinion,

@@ -1,13 +1,13 @@
 import Foundation
 
-/// States of a render to go back to, within a limit of memory: older ones are in files beside the saved job, where it has
-/// a folder, and are dropped where not.
+/// States of a render to go back to, within a memory limit: older ones are moved to files beside the saved job, or
+/// dropped if it has no folder.
 package struct KeptStates: Sendable {
-    /// Bytes of states in memory, apart from the first and the two newest, which are always there.
+    /// Maximum bytes of states in memory, apart from the first and the two newest, which are always kept there.
     package static let maxBytes = 512 << 20
-    /// Bytes of states on disk.
+    /// Maximum bytes of states on disk.
     package static let maxFileBytes = 8 << 30
-    /// States at most, however small.
+    /// Maximum number of states, however small.
     private static let maxCount = 64
 
     private enum Kept: Sendable {
@@ -21,16 +21,16 @@ package struct KeptStates: Sendable {
 
     /// - Parameters:
     ///   - first: the state that the render begins with; nil for a new render
-    ///   - latentBytes: of the largest latent
-    ///   - folder: for files, which may be created later; nil for none
-    ///   - maxBytes: of states in memory
+    ///   - latentBytes: size of the largest latent
+    ///   - folder: folder for files, which may be created later; nil for none
+    ///   - maxBytes: maximum bytes of states in memory
     package init(
         first: Checkpoint?,
         latentBytes: Int,
         folder: String?,
         maxBytes: Int = maxBytes
     ) {
-        // A state has the latent, what the sampler remembers and what the phase started from.
+        // A state has the latent, the sampler's history and what the phase started from.
         let each = max(1, 4 * latentBytes)
         let room = maxBytes + (folder == nil ? 0 : Self.maxFileBytes)
         snapshots = Snapshots(
@@ -47,7 +47,7 @@ package struct KeptStates: Sendable {
         makeRoom()
     }
 
-    /// The newest state before a step that stays; nil where that is in a file, or the start of a new render.
+    /// The newest state that is kept at or before a step; nil if it is in a file, or is the start of a new render.
     package func newest(atOrBefore step: Int) -> Checkpoint? {
         guard case .memory(let checkpoint) = snapshots.newest(atOrBefore: step).state else {
             return nil
@@ -55,10 +55,10 @@ package struct KeptStates: Sendable {
         return checkpoint
     }
 
-    /// Goes back: later states are dropped. A file that cannot be read any more is passed over, for an older one.
+    /// Goes back: later states are dropped. If a file can no longer be read, an older state is used.
     ///
     /// - Parameters:
-    ///   - step: which is to be repeated
+    ///   - step: the step to be repeated
     ///   - read: reads a file
     /// - Returns: the state, nil to start over, and the step that follows it
     package mutating func goBack(
@@ -77,13 +77,13 @@ package struct KeptStates: Sendable {
         }
     }
 
-    /// Bytes of states in memory, apart from the first.
+    /// Bytes that a state takes in memory; 0 if it is in a file.
     private func bytes(_ kept: Kept) -> Int {
         guard case .memory(let checkpoint?) = kept else { return 0 }
         return checkpoint.bytes
     }
 
-    /// Writes the oldest states in memory to files, or drops them where that is not possible.
+    /// Writes the oldest states in memory to files, or drops them if that is impossible.
     private mutating func makeRoom() {
         var sum = snapshots.entries.dropFirst().reduce(0) { $0 + bytes($1.state) }
         var index = 1
@@ -103,7 +103,7 @@ package struct KeptStates: Sendable {
         }
     }
 
-    /// How many states are in memory, and how many in files.
+    /// Number of states in memory and in files.
     package var counts: (memory: Int, files: Int) {
         let files = snapshots.entries.count {
             if case .file = $0.state { true } else { false }
@@ -112,11 +112,11 @@ package struct KeptStates: Sendable {
     }
 }
 
-/// A state in a file, which is removed with this object.
+/// A state in a file, which is removed together with this object.
 private final class StateFile: Sendable {
     let path: String
 
-    /// - Returns: nil where it cannot be written, the disk being full or the folder not there yet
+    /// - Returns: nil if it cannot be written, because the disk is full or the folder does not exist yet
     init?(_ checkpoint: Checkpoint, in folder: String) {
         path = "\(folder)/\(JobFolder.keptPrefix)\(UUID().uuidString).safetensors"
         do {
@@ -129,7 +129,7 @@ private final class StateFile: Sendable {
 
     deinit { unlink(path) }
 
-    /// Removes what a process left that was killed.
+    /// Removes files that a killed process left behind.
     static func removeAll(in folder: String) {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         for name in names where name.hasPrefix(JobFolder.keptPrefix) { unlink("\(folder)/\(name)") }

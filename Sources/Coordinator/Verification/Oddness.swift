@@ -1,13 +1,13 @@
 import Engine
 
-/// Finds answers whose mean or deviation lies far from what is to be expected: of a window that overlaps others, from
-/// the nearest of theirs, because a picture changes little between them; of any other view, from those of the whole step.
+/// Finds answers whose mean or deviation is far from what is expected. A window that overlaps others is compared with
+/// the nearest of their values, because a picture changes little between them; any other view, with the whole step.
 package enum Oddness {
-    /// What is known of an answer.
+    /// Statistics of an answer.
     package struct Sample {
         package var mean: Double
         package var deviation: Double
-        /// The rows and columns of the latent that it is for; nil for views that are no windows.
+        /// Region of the latent that it is for; nil for views that are not windows.
         package var place: Region?
 
         package init(mean: Double, deviation: Double, place: Region? = nil) {
@@ -15,14 +15,14 @@ package enum Oddness {
         }
     }
 
-    /// In deviations, as the median of absolute differences gives them.
+    /// Threshold in standard deviations, estimated from the median absolute difference.
     private static let limit = 6.0
-    /// With fewer answers nothing can be said.
+    /// Minimum number of answers to compare.
     private static let minCount = 8
-    /// With fewer neighbours a window is compared with all others.
+    /// Minimum number of neighbours; with fewer, a window is compared with all others.
     private static let minNeighbours = 2
 
-    /// - Parameter samples: of one step
+    /// - Parameter samples: the answers of one step
     /// - Returns: for each, whether it is odd
     package static func odd(among samples: [Sample]) -> [Bool] {
         let neighbours = neighbours(of: samples.map(\.place))
@@ -46,9 +46,9 @@ package enum Oddness {
         return odd
     }
 
-    /// For each place the others that overlap it.
+    /// For each region, the others that overlap it.
     private static func neighbours(of places: [Region?]) -> [[Int]] {
-        // Cells as large as a window: each window is in at most four, and overlaps only those that share one.
+        // Cells as large as a window: each window is in at most four, and overlaps only windows that share one of them.
         let height = max(1, places.lazy.compactMap { $0?.rows.count }.max() ?? 1)
         let width = max(1, places.lazy.compactMap { $0?.columns.count }.max() ?? 1)
         var cells: [[Int]: [Int]] = [:]
@@ -76,8 +76,8 @@ package enum Oddness {
         value >= 0 ? value / size : -((size - 1 - value) / size)
     }
 
-    /// To the nearest: at the edge of a picture that changes from one side to the other, all but those of its own row or
-    /// column are on one side.
+    /// Distance to the nearest neighbour: at the edge of a picture that changes from one side to the other, all
+    /// neighbours except those in the same row or column are on one side.
     private static func distance(
         of index: Int,
         to neighbours: [Int],

@@ -2,19 +2,19 @@ import Engine
 import Foundation
 import Protocol
 
-/// The records of sites, kept across renders in a private file of this user. Where it cannot be read, every site is new;
-/// where it cannot be written, what this render found is forgotten.
+/// Records of sites, kept across renders in a private file of this user. If it cannot be read, every site is new; if it
+/// cannot be written, what this render found is lost.
 package final class SiteBook: Sendable {
     private let path: String
-    /// Sites that are kept: those checked last.
+    /// Maximum number of sites that are kept: those checked last.
     private static let capacity = 4096
-    /// A larger file is none of ours.
+    /// Maximum size in bytes: a larger file is not one of ours.
     private static let maxBytes = 4 << 20
 
-    /// - Parameter path: of the file, in a folder that may have to be created
+    /// - Parameter path: path of the file, in a folder that may have to be created
     package init(path: String) { self.path = path }
 
-    /// `$XDG_STATE_HOME/tessera/verify/sites.json`; nil for a user without a home.
+    /// `$XDG_STATE_HOME/tessera/verify/sites.json`; nil for a user without a home directory.
     package convenience init?() {
         guard let folder = UserFolder.state.named("verify") else { return nil }
         self.init(path: "\(folder)/sites.json")
@@ -29,7 +29,7 @@ package final class SiteBook: Sendable {
         return Dictionary(uniqueKeysWithValues: known.map { (HostID($0.key), $0.value) })
     }
 
-    /// Replaces the file by records, with those of sites that another render has checked meanwhile.
+    /// Writes records to the file, merged with those of sites that another render has checked in the meantime.
     package func save(_ records: [HostID: SiteRecord]) {
         guard !records.isEmpty else { return }
         let folder = (path as NSString).deletingLastPathComponent
@@ -38,13 +38,13 @@ package final class SiteBook: Sendable {
             withIntermediateDirectories: true,
             attributes: [.posixPermissions: 0o700]
         )
-        // Without the lock two renders that end together would lose one's records.
+        // Without the lock, one of two renders that end together would lose its records.
         guard let lock = try? FileLock(waitingFor: "\(path).lock", atMost: .seconds(5)) else {
             return
         }
         defer { withExtendedLifetime(lock) {} }
         var all = self.records()
-        // Counts only grow; clocks are set back.
+        // Compare counts, which only grow: clocks may be set back.
         for (site, record) in records
         where record.checked > 0 && record.checked >= all[site]?.checked ?? 0 {
             all[site] = record

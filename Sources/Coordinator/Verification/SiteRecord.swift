@@ -1,13 +1,13 @@
-/// What is known of a site from checks of its answers, in this render and earlier ones.
+/// What is known about a site from checks of its answers, in this render and earlier ones.
 package struct SiteRecord: Codable, Equatable, Sendable {
-    /// Answers that were compared, and those of them that were wrong.
+    /// Answers that were compared, and how many of them were wrong.
     package var checked = 0
     package var wrong = 0
-    /// Answers that were good since the last wrong one.
+    /// Good answers since the last wrong one.
     package var goodSinceWrong = 0
-    /// In seconds since 1970; nil for never.
+    /// Time of the last wrong answer, in seconds since 1970; nil if there was none.
     package var lastWrong: Double?
-    /// When an answer was last compared, likewise.
+    /// Time of the last comparison, in seconds since 1970.
     package var lastChecked = 0.0
 
     package init() {}
@@ -24,12 +24,12 @@ package struct SiteRecord: Codable, Equatable, Sendable {
         }
     }
 
-    /// Counts come from a file, which may have been damaged: they have a bottom and a top.
+    /// Counts come from a file that may be damaged, so they are clamped.
     private static func next(_ count: Int) -> Int { min(max(count, 0), 1 << 40) + 1 }
 
     private var isSuspect: Bool { wrong > 0 && goodSinceWrong < 200 }
 
-    /// How much more often its answers are checked than those of a site that has proven itself.
+    /// How many times more often its answers are checked than those of a proven site.
     var weight: Double {
         if isSuspect { return 8 }
         return checked < 10 ? 4 : checked < 100 ? 2 : 1

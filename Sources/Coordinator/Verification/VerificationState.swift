@@ -1,23 +1,23 @@
 import Engine
 import Protocol
 
-/// What is checked next, and what follows from checks. Answers in, decisions out; no clock, no I/O.
+/// Decides what is checked next, and what follows from checks. Answers in, decisions out; no clock, no I/O.
 package struct VerificationState: Sendable {
     /// An answer to be computed a second time, by another site or by the coordinator.
     package struct Check: Sendable {
         package let answer: UnitAnswer
-        /// An answer of another site that was like it: this check is an audit of both.
+        /// Answer of another site that agreed with it: this check is then an audit of both.
         var second: UnitAnswer?
-        /// The step that it belongs to.
+        /// The step of the answer.
         let step: Int
         /// Whether the coordinator computes it.
         package fileprivate(set) var isOwn = false
-        /// For random numbers.
+        /// Batch and index of the answer, as a key for random numbers.
         let batch: Int
         let index: Int
     }
 
-    /// What is known of sites.
+    /// What is known about each site.
     private(set) var records: [HostID: SiteRecord]
     package private(set) var summary = CheckSummary()
     /// The step that is being computed, counted from 0 over all phases.
@@ -29,9 +29,9 @@ package struct VerificationState: Sendable {
     private var choice: CheckChoice
     private var contributions = Contributions()
     private var batch = 0
-    /// Whether anybody answers who is not on this machine.
+    /// Whether any answers come from other machines.
     private var hasOtherSites = false
-    /// Wrong sites of which nothing has been said yet, and where they were wrong.
+    /// Wrong answers that have not been reported yet.
     private var found: [(answerer: Answerer, check: Check, distance: Double)] = []
     private var firstWrongStep: Int?
 
@@ -47,34 +47,34 @@ package struct VerificationState: Sendable {
 
     var checksAll: Bool { share == .all }
 
-    /// The step that follows the present one begins.
+    /// The next step begins.
     package mutating func beginStep() { (step, batch) = (step + 1, 0) }
 
-    /// The checks to compute now.
+    /// Removes and returns the checks to compute now.
     package mutating func takePending() -> [Check] {
         defer { pending = [] }
         return pending
     }
 
-    /// The coordinator is to compute a check that no worker could.
+    /// Has the coordinator compute a check that no worker could.
     package mutating func askOwn(_ check: Check) {
         var check = check
         check.isOwn = true
         pending.append(check)
     }
 
-    /// Whether two answers to the unit of a check are alike.
+    /// Whether two answers to the unit of a check agree.
     package func isGood(_ check: Check, beside second: Judgement.Opinion) -> Bool {
         Judgement.areAlike(opinion(check.answer), second, gain: check.answer.unit.gain)
     }
 
-    /// A check was good.
+    /// A check confirmed its answer.
     ///
     /// - Parameters:
     ///   - check: the check
     ///   - second: the other site's answer; nil for the coordinator's
     ///   - mayAudit: whether the coordinator has time for an audit
-    ///   - time: in seconds since 1970
+    ///   - time: seconds since 1970
     package mutating func good(
         _ check: Check,
         by second: UnitAnswer?,
@@ -93,7 +93,8 @@ package struct VerificationState: Sendable {
         pending.append(audit)
     }
 
-    /// The coordinator's own answer is unlike that of a check: whoever gave it is wrong, and a site that vouched for it too.
+    /// The coordinator's own answer disagrees with that of a check: whoever gave it is wrong, and so is a site that
+    /// vouched for it.
     package mutating func wrong(_ check: Check, own: Judgement.Opinion, at time: Double) {
         summary.checked += 1
         accuse(check.answer, check, beside: own, at: time)
@@ -104,7 +105,7 @@ package struct VerificationState: Sendable {
         }
     }
 
-    /// Two sites' answers are not alike, and a third decides.
+    /// The answers of two sites disagree, and a third decides.
     package mutating func decide(
         _ check: Check,
         _ second: UnitAnswer,
@@ -129,14 +130,14 @@ package struct VerificationState: Sendable {
         }
     }
 
-    /// The sites found to be wrong since this was last asked, and why.
+    /// The sites found to be wrong since the last call, and why.
     package mutating func takeVerdicts() -> [(answerer: Answerer, check: Check, distance: Double)] {
         defer { found = [] }
         var sites: Set<HostID> = []
         return found.filter { sites.insert($0.answerer.site).inserted }
     }
 
-    /// Answers of a batch arrived, and all were fused or are about to be: chooses which to check.
+    /// The answers of a batch have arrived, and are fused or about to be: chooses which to check.
     ///
     /// - Parameter answers: in the order of the units
     package mutating func take(_ answers: [UnitAnswer]) {
@@ -145,7 +146,7 @@ package struct VerificationState: Sendable {
             contributions.answered(by: answer.answerer.site, in: step)
             hasOtherSites = hasOtherSites || answer.answerer.site != .here
         }
-        // Only the coordinator could check, on the same machine.
+        // Only the coordinator could check them, on the same machine.
         guard checksAll || hasOtherSites else { return }
         let odd = checksAll ? answers.map { _ in false } : oddness(of: answers)
         let candidates = zip(answers, odd).map { answer, isOdd in
@@ -176,7 +177,7 @@ package struct VerificationState: Sendable {
     /// The earliest step that may have to be repeated.
     package var earliestOpenStep: Int? { contributions.earliestOpenStep(all: checksAll) }
 
-    /// The first step that something is thrown away of, and what was done there and later is forgotten.
+    /// Accuses wrong sites, and returns the first step of which something must be discarded.
     package mutating func throwAway(_ wrong: Set<HostID>) -> Int {
         summary.returns += 1
         let first = contributions.accuse(wrong, all: checksAll) ?? step
@@ -185,7 +186,7 @@ package struct VerificationState: Sendable {
         return target
     }
 
-    /// The render goes on from the state before a step.
+    /// The render continues from the state before a step.
     package mutating func goBack(to step: Int) {
         contributions.rollBack(to: step)
         pending.removeAll { $0.step >= step }
@@ -218,7 +219,7 @@ package struct VerificationState: Sendable {
         .init(result: answer.result, kind: answer.answerer.kind)
     }
 
-    /// Halves of guided views are compared with halves, and tiles with nothing.
+    /// Halves of guided views are compared with each other, and tiles with nothing.
     private func oddness(of answers: [UnitAnswer]) -> [Bool] {
         var groups: [Int: [Int]] = [:]
         for (index, answer) in answers.enumerated() {
@@ -242,12 +243,12 @@ package struct VerificationState: Sendable {
 }
 
 extension HostID {
-    /// The coordinator's own computation, which workers of this machine are no part of.
+    /// Stands for the coordinator's own computation; workers on the same machine are not part of it.
     package static let coordinator = HostID("the coordinator")
 }
 
 extension WorkUnit {
-    /// By how much guidance may enlarge the difference of two answers.
+    /// Factor by which guidance may amplify the difference between two answers.
     var gain: Double {
         guard case .predict(let view) = work else { return 1 }
         return max(1, Double(view.gain))
@@ -255,7 +256,7 @@ extension WorkUnit {
 }
 
 extension UnitAnswer {
-    /// With a unit that leaves nothing with whoever computes it again.
+    /// The answer with a unit that leaves nothing behind on the worker that computes it again.
     var asCheck: UnitAnswer {
         guard case .autoencode(let half, var part?) = unit.work else { return self }
         part.tile = nil

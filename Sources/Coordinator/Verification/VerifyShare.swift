@@ -5,11 +5,11 @@ package enum VerifyShare: Equatable, Sendable {
     case share(Double)
     case all
 
-    /// One view in a hundred. With the audits of checks and the first checks of hosts that are not known yet, a render of
-    /// more than a few hundred views costs less than 2 % more.
+    /// One view in a hundred. Including audits and the first checks of unknown hosts, a render of more than a few
+    /// hundred views costs less than 2 % more.
     package static let byDefault = VerifyShare.share(0.01)
 
-    /// Reads "off", "all", or a share as a number (`0.02`) or in per cent (`2%`).
+    /// Reads "off", "all", or a share as a number (`0.02`) or a percentage (`2%`).
     package init?(_ text: String) {
         switch text {
         case "off", "none": self = .off
@@ -25,7 +25,7 @@ package enum VerifyShare: Equatable, Sendable {
         }
     }
 
-    /// As `init` reads it.
+    /// The share in the form that `init` reads.
     package var text: String {
         switch self {
         case .off: "off"

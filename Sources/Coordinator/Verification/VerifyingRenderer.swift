@@ -5,15 +5,15 @@ import Protocol
 import Sampling
 import Synchronization
 
-/// Evaluates units on a cluster, and has some answers computed a second time by workers of other sites, together with the
-/// next batch. `VerificationState` decides; this carries out.
+/// Evaluates units on a cluster, and has some answers computed a second time by workers of other sites, together with
+/// the next batch. `VerificationState` decides; this class carries it out.
 ///
-/// Where answers are wrong it throws `WrongAnswers`: the caller goes on from `goBack`. All calls come from the render
-/// thread.
+/// If answers are wrong it throws `WrongAnswers`, and the caller continues from `goBack`. All calls come from the
+/// render thread.
 package final class VerifyingRenderer: UnitRenderer {
     private let job: ClusterJob
     private let own: LocalRenderer?
-    /// Whether the coordinator computes without being asked to decide.
+    /// Whether the coordinator also computes checks, besides settling disagreements.
     private let usesOwn: Bool
     private let checksAll: Bool
     private let logger: Logger
@@ -23,28 +23,28 @@ package final class VerifyingRenderer: UnitRenderer {
     private struct Core {
         var state: VerificationState
         var states = KeptStates(first: nil, latentBytes: 1, folder: nil)
-        /// What the pending checks are.
+        /// Kind of the units of the pending checks.
         var kind: DispatcherState.Kind?
-        /// Time that the coordinator has computed checks for.
+        /// Time that the coordinator has spent on checks.
         var ownTime: Duration = .zero
         var ownChecks = 0
-        /// Set when nobody is left to compute, and nobody can join.
+        /// Set when nobody is left to compute and nobody can join.
         var ending: ClusterUnavailable?
         let start = ContinuousClock.now
     }
 
-    /// The part of the time that the coordinator computes checks, unless all are to be checked.
+    /// Maximum share of the time that the coordinator spends on checks, unless all answers are checked.
     private static let ownShare = 0.02
 
     /// - Parameters:
     ///   - job: the workers
-    ///   - share: how much is checked
-    ///   - seed: of the render
-    ///   - model: of the picture
-    ///   - own: computes in this process
-    ///   - usesOwn: whether it may compute checks, not only decide
-    ///   - book: what is known of sites
-    ///   - logger: tells who was wrong
+    ///   - share: how many answers are checked
+    ///   - seed: the render's random seed
+    ///   - model: the model's geometry
+    ///   - own: the coordinator's own renderer
+    ///   - usesOwn: whether it may compute checks too, besides settling disagreements
+    ///   - book: records of sites
+    ///   - logger: logs who was wrong
     init(
         _ job: ClusterJob,
         share: VerifyShare,
@@ -76,8 +76,8 @@ package final class VerifyingRenderer: UnitRenderer {
     ///
     /// - Parameters:
     ///   - start: the state that it continues from; nil for a new one
-    ///   - latentBytes: of the largest latent
-    ///   - folder: for states that memory is too small for; nil for none
+    ///   - latentBytes: size of the largest latent
+    ///   - folder: folder for states that do not fit in memory; nil for none
     func begin(from start: Checkpoint?, latentBytes: Int, folder: String?) {
         core.withLock {
             $0.states = KeptStates(first: start, latentBytes: latentBytes, folder: folder)
@@ -87,7 +87,7 @@ package final class VerifyingRenderer: UnitRenderer {
     /// A step is done.
     ///
     /// - Parameter checkpoint: the state after it
-    /// - Returns: the state to save: where all answers are checked, the newest that depends on none that still has to be
+    /// - Returns: the state to save: if all answers are checked, the newest one that depends on no unchecked answer
     func reached(_ checkpoint: Checkpoint) -> Checkpoint? {
         core.withLock { core in
             core.state.beginStep()
@@ -103,15 +103,15 @@ package final class VerifyingRenderer: UnitRenderer {
         }
     }
 
-    /// Why the render cannot go on; nil if it can.
+    /// Why the render cannot continue; nil if it can.
     var ending: ClusterUnavailable? { core.withLock { $0.ending } }
 
-    /// Goes back.
+    /// Goes back to an earlier state.
     ///
     /// - Parameters:
-    ///   - error: says how far
+    ///   - error: says how far to go back
     ///   - read: reads a state from a file
-    /// - Returns: the state to go on from; nil to start over
+    /// - Returns: the state to continue from; nil to start over
     func goBack(
         _ error: WrongAnswers,
         reading read: (String) throws -> Checkpoint
@@ -136,7 +136,7 @@ package final class VerifyingRenderer: UnitRenderer {
         return try run(units, &early, onDone)
     }
 
-    /// Computes all checks that are still to be computed.
+    /// Computes all remaining checks.
     ///
     /// - Throws: `WrongAnswers`, and as `evaluate`
     func settle() throws {
@@ -144,7 +144,7 @@ package final class VerifyingRenderer: UnitRenderer {
         while core.withLock({ !$0.state.pending.isEmpty }) { _ = try run([], &none) { _ in } }
     }
 
-    /// Records what is known of sites now.
+    /// Saves the records of sites.
     func finish() {
         guard let book else { return }
         book.save(core.withLock { $0.state.records })
@@ -213,7 +213,8 @@ package final class VerifyingRenderer: UnitRenderer {
     private func judge(_ check: VerificationState.Check, _ second: UnitAnswer?) throws {
         let time = Date().timeIntervalSince1970
         guard let second else {
-            // No independent worker: the coordinator's own are not told from it unless that is asked for.
+            // No independent worker could compute it. The coordinator does, but not for a worker on its own machine
+            // unless all answers are checked.
             if mayAskOwn(), checksAll || check.answer.answerer.site != .here {
                 core.withLock { $0.state.askOwn(check) }
             }
@@ -237,7 +238,7 @@ package final class VerifyingRenderer: UnitRenderer {
         }
     }
 
-    /// A third answer, where two are not alike: the coordinator's. Another worker may be of one mind with the wrong one.
+    /// A third answer if two disagree: the coordinator's. Another worker may collude with the wrong one.
     private func third(_ first: UnitAnswer) throws -> (Judgement.Opinion, HostID)? {
         guard let own, let result = try own.evaluate([first.unit], onDone: { _ in }).first,
             let opinion = opinion(of: result)
@@ -265,7 +266,7 @@ package final class VerifyingRenderer: UnitRenderer {
         }
     }
 
-    /// Sets the sites aside that were found to be wrong.
+    /// Sets aside the sites that were found to be wrong.
     ///
     /// - Throws: `WrongAnswers` if there are any, or why the cluster has ended
     private func throwIfWrong() throws {
@@ -295,7 +296,7 @@ package final class VerifyingRenderer: UnitRenderer {
         throw WrongAnswers(step: step, reason: reasons.joined(separator: "; "))
     }
 
-    /// What follows for the render, and what to do where it has no workers now.
+    /// What follows for the render, and what to do if it has no workers now.
     private static func consequence(_ remaining: RemainingWorkers) -> String {
         let usual =
             "Its host gets no more work from this render, and what it computed since its last good check is computed again"

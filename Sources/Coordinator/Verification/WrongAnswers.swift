@@ -1,7 +1,7 @@
-/// Wrong answers were found, and the render goes back to a state that depends on none of them: whoever drives it catches
-/// this, and goes on from `VerifyingRenderer.goBack`.
+/// Wrong answers were found, and the render goes back to a state that depends on none of them: its driver catches this
+/// error and continues from `VerifyingRenderer.goBack`.
 struct WrongAnswers: Error, CustomStringConvertible {
-    /// The first step of which something is thrown away.
+    /// The first step of which something is discarded.
     let step: Int
     /// Who was wrong, and what follows.
     let reason: String
@@ -9,22 +9,22 @@ struct WrongAnswers: Error, CustomStringConvertible {
     var description: String { reason }
 }
 
-/// What checks of a render have found.
+/// Results of the checks of a render.
 package struct CheckSummary: Equatable, Sendable {
-    /// A site with wrong answers.
+    /// A site that gave wrong answers.
     package struct Wrong: Equatable, Sendable {
         package let site: String
         package var workers: Set<String>
         package var answers: Int
     }
 
-    /// Answers that were computed a second time, and denoiser evaluations for them.
+    /// Answers that were computed a second time, and denoiser evaluations spent on them.
     package internal(set) var checked = 0
     package internal(set) var evaluations = 0
     package internal(set) var wrong: [Wrong] = []
-    /// Those where neither answer could be called wrong.
+    /// Checks in which neither answer could be called wrong.
     package internal(set) var undecided = 0
-    /// Times that the render went back.
+    /// How many times the render went back.
     package internal(set) var returns = 0
 
     package init() {}
@@ -40,7 +40,7 @@ package struct CheckSummary: Equatable, Sendable {
         }
     }
 
-    /// One line for people; nil where nothing was checked.
+    /// One line for the user; nil if nothing was checked.
     package var line: String? {
         guard checked > 0 else { return nil }
         let answers = wrong.reduce(0) { $0 + $1.answers }

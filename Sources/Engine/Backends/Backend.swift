@@ -1,30 +1,30 @@
-/// The operations that the networks are made of.
+/// The operations that networks are built from.
 ///
-/// This is the whole boundary between the architectures in `Models` and the arithmetic: a backend
-/// owns the memory of its activations and keeps the weights in whatever form suits it. Pictures are
-/// `[batch, height, width, channels]`, token sequences `[batch, tokens, width]`, vectors
-/// `[batch, width]`; the first axis is always the batch, and a result does not depend on the other rows of
-/// the batch. Optional arguments fuse the operation that commonly follows. Used by one thread at a time.
+/// This is the only boundary between the architectures in `Models` and the arithmetic: a backend owns the memory of
+/// its activations and keeps the weights in whatever form suits it. Pictures are `[batch, height, width, channels]`,
+/// token sequences `[batch, tokens, width]`, vectors `[batch, width]`; the first axis is always the batch, and a row's
+/// result does not depend on the other rows of the batch. Optional arguments fuse the operation that commonly follows.
+/// Used by one thread at a time.
 ///
-/// Shapes that do not fit are programming errors: files are checked before they get here, so operations trap
-/// with the shapes in the message instead of throwing.
+/// Mismatched shapes are programming errors: files are checked before they get here, so operations trap with the shapes
+/// in the message instead of throwing.
 package protocol Backend: AnyObject {
-    /// Runs one evaluation of a network; the order of its operations depends on `shape` alone. Its
-    /// activations are freed when it returns: after the first evaluation of a shape, no memory is allocated.
+    /// Runs one evaluation of a network; the order of its operations depends on `shape` alone. Its activations are
+    /// freed when it returns. After the first evaluation of a shape, no memory is allocated.
     ///
     /// - Throws: whatever `body` throws, and `DeviceError` if an operation failed
     func evaluating<T>(_ shape: [Int], _ body: () throws -> T) throws -> T
-    /// Runs `body`, whose activations may be kept after the evaluation.
+    /// Runs `body`, whose activations may outlive the evaluation.
     func persistent<T>(_ body: () -> T) -> T
-    /// Runs operations whose activations may be kept: unlike in `evaluating`, their order may be any.
+    /// Runs operations whose activations may be kept. Unlike in `evaluating`, they may come in any order.
     ///
     /// - Throws: whatever `body` throws, and `DeviceError` if an operation failed
     func checking<T>(_ body: () throws -> T) throws -> T
-    /// Whether operations are only enqueued, and computed by a device while this thread does other things. Activations
-    /// of `checking` may then be used in a later call.
+    /// Whether operations are only enqueued, so that a device computes them while this thread does other work.
+    /// Activations from `checking` may then be used in a later call.
     var isAsynchronous: Bool { get }
-    /// Throws what an operation outside of evaluations failed with. Operations on a device can fail at any time; they
-    /// then return activations without content, as all later ones do until the error has been thrown.
+    /// Throws the error of an operation that failed outside an evaluation. Operations on a device can fail at any time;
+    /// they, and all later ones until the error has been thrown, return activations without content.
     ///
     /// - Throws: `DeviceError`
     func check() throws
@@ -32,31 +32,31 @@ package protocol Backend: AnyObject {
     /// Returns memory that is kept for later activations to the system.
     func releaseFreeMemory()
 
-    /// Bytes of a number in an activation.
+    /// Bytes per element of an activation.
     var elementBytes: Int { get }
-    /// Calls `body` with the bytes of an activation, whatever their layout: one piece after the other, each with its offset.
+    /// Calls `body` with the bytes of an activation, whatever their layout, piece by piece, each with its offset.
     func read<Failure: Error>(
         _ activation: Activation,
         _ body: (UnsafeRawBufferPointer, Int) throws(Failure) -> Void
     ) throws(Failure)
-    /// Lets `body` write all bytes of an activation, in pieces as `read` gives them.
+    /// Lets `body` write all bytes of an activation, in the same pieces as `read`.
     func write<Failure: Error>(
         _ activation: Activation,
         _ body: (UnsafeMutableRawBufferPointer, Int) throws(Failure) -> Void
     ) throws(Failure)
-    /// An activation whose bytes are undefined.
+    /// Allocates an uninitialised activation.
     func blank(_ shape: [Int]) -> Activation
-    /// Memory of the device that activations are in; nil for the processor's, and where it is unknown.
+    /// Memory of the device that holds the activations; nil for the processor, or if unknown.
     var deviceMemory: DeviceMemory? { get }
 
-    /// Copies a tensor into memory of the backend.
+    /// Copies a tensor to the backend's memory.
     func upload(_ tensor: Tensor) -> Activation
-    /// Copies an activation back.
+    /// Copies an activation back to host memory.
     func download(_ activation: Activation) -> Tensor
 
-    /// Whether it converts weights as files have them by itself.
+    /// Whether the backend itself converts weights from the element type in the checkpoint.
     var readsStoredWeights: Bool { get }
-    /// Whether the weights of layers are prepared already, so that `read` is never called.
+    /// Whether layer weights are already prepared, so that `read` is never called.
     var isFilled: Bool { get }
     /// Stores a matrix `[outputs, inputs]` and, if `hasBias`, a bias `[outputs]`.
     ///
@@ -67,8 +67,8 @@ package protocol Backend: AnyObject {
         hasBias: Bool,
         _ read: () throws -> Parameters
     ) throws -> LinearWeights
-    /// Stores convolution weights `[outputs, inputs, kernel, kernel]` and their bias `[outputs]`, for a
-    /// stride of `stride` pixels.
+    /// Stores convolution weights `[outputs, inputs, kernel, kernel]` and their bias `[outputs]`, for
+    /// a stride of `stride` pixels.
     ///
     /// - Throws: whatever `read` throws, and errors of files that hold prepared weights
     func prepareConv(
@@ -83,16 +83,16 @@ package protocol Backend: AnyObject {
     /// Stores an embedding table `[rows, width]` for `embed`.
     func prepareTable(_ table: Tensor) -> TableWeights
 
-    /// `f(x · Wᵀ + b)` along the last axis, then the operand added or multiplied.
+    /// Computes `f(x · Wᵀ + b)` along the last axis, then adds or multiplies the operand.
     func linear(
         _ x: Activation,
         _ weights: LinearWeights,
         then f: Nonlinearity,
         with second: Operand?
     ) -> Activation
-    /// The number of neighbouring outputs in each panel of a gated layer with `outputs` outputs, for `gated`.
+    /// Number of adjacent outputs in each panel of a gated layer with `outputs` outputs, for `gated`.
     func panelOfGates(outputs: Int) -> Int
-    /// `value(x) · gelu(gate(x))` of every panel, concatenated: GEGLU (Shazeer 2020).
+    /// Computes `value(x) · gelu(gate(x))` for each panel and concatenates the results: GEGLU (Shazeer 2020).
     func gated(_ x: Activation, _ panels: [GatedWeights]) -> Activation
     /// Convolution with zero padding, plus `residual`.
     func conv2d(
@@ -101,9 +101,8 @@ package protocol Backend: AnyObject {
         padding: Padding,
         residual: Activation?
     ) -> Activation
-    /// Adds `channelBias`, `[batch, channels]`, to every pixel, normalises each group of channels of each
-    /// picture, then applies `f`. If `overwriting`, the result replaces `x` in memory, and `x` must not be
-    /// used again.
+    /// Adds `channelBias`, `[batch, channels]`, to every pixel, normalises each group of channels of each picture, then
+    /// applies `f`. If `overwriting`, the result replaces `x` in memory, and `x` must not be used again.
     func groupNorm(
         _ x: Activation,
         _ weights: NormWeights,
@@ -113,9 +112,9 @@ package protocol Backend: AnyObject {
         then f: Nonlinearity,
         overwriting: Bool
     ) -> Activation
-    /// Mean and variance of each group of channels of one picture, over all of its pixels or the given ones.
+    /// Mean and variance of each group of channels of one picture, over all its pixels or those in `region`.
     func moments(_ x: Activation, groups: Int, of region: Region?) -> [Moments]
-    /// Normalises each group of channels by its moments, then applies `f`; `overwriting` as above.
+    /// Normalises each group of channels by the given moments, then applies `f`; `overwriting` as in `groupNorm`.
     func normalise(
         _ x: Activation,
         _ weights: NormWeights,
@@ -124,12 +123,12 @@ package protocol Backend: AnyObject {
         then f: Nonlinearity,
         overwriting: Bool
     ) -> Activation
-    /// Some rows and columns of one picture, in ascending order.
+    /// Selects rows and columns of one picture, in ascending order.
     func pick(_ x: Activation, rows: [Int], columns: [Int]) -> Activation
     /// Normalises the last axis.
     func layerNorm(_ x: Activation, _ weights: NormWeights, epsilon: Float) -> Activation
-    /// Scaled dot-product attention of `[batch, tokens, heads · width]`; a `causal` token sees only
-    /// itself and those before it.
+    /// Scaled dot-product attention of `[batch, tokens, heads · width]`; if `causal`, a token sees
+    /// only itself and earlier tokens.
     func attention(
         _ queries: Columns,
         _ keys: Columns,
@@ -140,21 +139,21 @@ package protocol Backend: AnyObject {
 
     /// Applies `f` to every element.
     func activate(_ x: Activation, _ f: Nonlinearity) -> Activation
-    /// Sum of two activations of one shape.
+    /// Adds two activations of the same shape.
     func add(_ a: Activation, _ b: Activation) -> Activation
-    /// Puts the channels of `b` after those of `a`.
+    /// Concatenates the channels of `a` and `b`.
     func concatChannels(_ a: Activation, _ b: Activation) -> Activation
-    /// Repeats every pixel 2 × 2 times and crops to `height` × `width`.
+    /// Repeats every pixel 2 × 2 times, then crops to `height` × `width`.
     func upsampleNearest(_ x: Activation, height: Int, width: Int) -> Activation
-    /// Interleaves four pictures of one shape into one of twice the height and width: pixel (y, x) of the result is
-    /// pixel (y/2, x/2) of picture number 2·(y mod 2) + x mod 2. The pictures are made one after the other.
+    /// Interleaves four pictures of the same shape into one of twice the height and width: pixel (y, x) of the result
+    /// is pixel (y/2, x/2) of picture number 2·(y mod 2) + x mod 2. `quarter` makes one picture at a time.
     func interleave(_ quarter: (Int) -> Activation) -> Activation
-    /// The rows `ids` of a table: `[batch, tokens]` to `[batch, tokens, width]`.
+    /// Looks up the rows `ids` of a table: `[batch, tokens]` to `[batch, tokens, width]`.
     func embed(_ ids: [[Int]], _ table: TableWeights) -> Activation
 }
 
 extension Backend {
-    /// Arithmetic on the processor does not fail.
+    /// Arithmetic on the processor cannot fail.
     package func check() throws {}
 
     package func checking<T>(_ body: () throws -> T) throws -> T { try body() }
@@ -166,14 +165,14 @@ extension Backend {
     package var readsStoredWeights: Bool { false }
 }
 
-/// A tensor in memory of a backend, in whatever precision and layout the backend chose.
+/// A tensor in a backend's memory, in whatever precision and layout the backend chose.
 package struct Activation {
-    /// Extent of each axis, in the layouts of `Backend`.
+    /// Size of each axis, in the layouts of `Backend`.
     package let shape: [Int]
     /// The backend's own data; released with the last copy of the handle.
     package let storage: AnyObject
 
-    /// The same elements under another shape whose first axis is the same.
+    /// The same elements with another shape; the first axis must keep its size.
     package func viewed(as other: [Int]) -> Activation {
         precondition(
             shape.reduce(1, *) == other.reduce(1, *) && shape.first == other.first,
@@ -191,10 +190,10 @@ package struct Activation {
     }
 }
 
-/// A range of columns of the last axis of an activation: one product computes queries, keys
-/// and values side by side, and attention reads them in place.
+/// A range of columns of the last axis of an activation. One matrix product computes queries, keys and values side by
+/// side, and attention reads them in place.
 package struct Columns {
-    /// The activation that they are columns of.
+    /// The activation that contains the columns.
     package let activation: Activation
     /// The first column.
     package let from: Int
@@ -213,7 +212,7 @@ package struct Columns {
     }
 }
 
-/// A second operand, combined with a result element by element; of the result's shape.
+/// A second operand of the result's shape, combined with the result element by element.
 package enum Operand {
     case plus(Activation)
     case times(Activation)
@@ -230,7 +229,7 @@ package enum Operand {
 }
 
 extension Operand? {
-    /// The value that the C kernels use.
+    /// The code that the C kernels use.
     var kind: Int32 {
         switch self {
         case nil: 0
@@ -263,13 +262,14 @@ package struct Padding: Hashable {
 
     /// The same padding on every side.
     package static func all(_ n: Int) -> Padding { Padding(top: n, left: n, bottom: n, right: n) }
-    /// One row below and one column to the right, as in AutoencoderKL's downsamplers.
+    /// One row at the bottom and one column on the right, as in AutoencoderKL's downsamplers.
     package static let bottomRight = Padding(top: 0, left: 0, bottom: 1, right: 1)
 }
 
-/// The weights of a layer as a checkpoint has them.
+/// The weights of a layer as the checkpoint has them.
 package struct Parameters {
-    /// Pieces along the first axis as their file has them; empty where the weight was computed, and unless the backend reads them.
+    /// Pieces along the first axis as stored in their files; empty if the weight was computed or the backend
+    /// does not read stored weights.
     let stored: [StoredWeight]
     private let computed: Tensor?
     private let shape: [Int]
@@ -284,7 +284,7 @@ package struct Parameters {
 
     /// - Parameters:
     ///   - stored: at least one piece
-    ///   - shape: of all together, as above
+    ///   - shape: shape of all pieces together, as above
     ///   - bias: `[outputs]`
     package init(stored: [StoredWeight], shape: [Int], bias: Tensor?) {
         precondition(
@@ -302,7 +302,7 @@ package struct Parameters {
             ? pieces[0].reshaped(shape) : Tensor(chaining: pieces, shape: shape)
     }
 
-    /// The parameters of some neighbouring outputs.
+    /// The parameters of a range of adjacent outputs.
     package func rows(_ range: Range<Int>) -> Parameters {
         let bias = bias?.rows(range)
         let row = shape.dropFirst().reduce(1, *)
@@ -334,7 +334,7 @@ package struct ConvWeights {
     /// The backend's own data.
     package let storage: AnyObject
 
-    /// The shape of the result for pictures `[batch, height, width, inputs]`.
+    /// Output shape for pictures of shape `[batch, height, width, inputs]`.
     func result(of shape: [Int], padding: Padding) -> [Int] {
         precondition(shape.count == 4 && shape[3] == inputs, "\(shape) by \(self)")
         return [

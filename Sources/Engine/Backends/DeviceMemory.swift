@@ -1,6 +1,6 @@
 /// Memory of a device, in bytes.
 package struct DeviceMemory: Equatable, Sendable {
-    /// What the driver could still give to any process. Memory that PyTorch keeps for later tensors is not part of it.
+    /// Bytes that the driver can still give to any process. Memory that PyTorch keeps for later tensors does not count.
     package let free: Int
     package let all: Int
 

@@ -1,12 +1,12 @@
-/// The library that computes. The raw values are those of `--backend`.
+/// The library that does the arithmetic. The raw values are those of `--backend`.
 package enum BackendKind: String, CaseIterable, Sendable {
-    /// Plain float32 arithmetic on OpenBLAS; runs on any processor and serves as a reference for the others.
+    /// Plain float32 arithmetic on OpenBLAS; runs on any processor and serves as a reference for the other backends.
     case openblas
     case onednn
     /// An installed PyTorch, on the processor or on a GPU.
     case torch
 
-    /// Those that are a part of this program.
+    /// Backends that are built into this program.
     package static let builtIn: [BackendKind] = [.openblas, .onednn]
 }
 
@@ -23,11 +23,11 @@ package struct EngineOptions: Sendable, Equatable {
     package let precision: Precision
     /// Threads that share one evaluation. The result does not depend on their number.
     package let threads: Int
-    /// How bfloat16 numbers are multiplied.
+    /// How bfloat16 values are multiplied.
     package let multiplication: Multiplication
     /// The device that PyTorch computes on; the processor for the other backends.
     package let device: DeviceName
-    /// Where PyTorch is; nil looks for it.
+    /// Path to PyTorch; nil searches for it.
     package let torch: String?
 
     package init(
@@ -46,7 +46,7 @@ package struct EngineOptions: Sendable, Equatable {
         (self.device, self.torch) = (device, torch)
     }
 
-    /// The same in another precision.
+    /// The same options with another precision.
     package func with(_ precision: Precision) -> EngineOptions {
         EngineOptions(
             backend: backend,
@@ -58,13 +58,13 @@ package struct EngineOptions: Sendable, Equatable {
         )
     }
 
-    /// How a half of the autoencoder is computed. PyTorch's encoder is in float32 where the precision is bfloat16: in that it
-    /// loses more than two parts in a hundred of its latents' deviation, and every later step inherits them.
+    /// Options for half of the autoencoder. With bfloat16, PyTorch's encoder runs in float32: in bfloat16 its error
+    /// exceeds 2 % of the latents' standard deviation, and every later step inherits it.
     package func computing(_ half: AutoencoderHalf) -> EngineOptions {
         (backend, precision, half) == (.torch, .bf16, .encoder) ? with(.f32) : self
     }
 
-    /// What no processor can compute with these options.
+    /// A combination of options that no processor supports; nil if there is none.
     package var contradiction: InputError? {
         guard backend != .torch else { return nil }
         let name = backend.rawValue
@@ -78,7 +78,7 @@ package struct EngineOptions: Sendable, Equatable {
         if precision == .f16 {
             return InputError(
                 "--precision f16",
-                "the \(name) backend has no such arithmetic",
+                "the \(name) backend does not support float16",
                 fix: backend == .openblas
                     ? "Use --precision f32 or --backend torch"
                     : "Use --precision bf16 or --backend torch"
@@ -100,7 +100,7 @@ package struct EngineOptions: Sendable, Equatable {
         }
     }
 
-    /// Rejects combinations that cannot be computed here.
+    /// Rejects combinations that this machine cannot compute.
     ///
     /// - Throws: `InputError` naming the flag
     package func check() throws(InputError) {
@@ -114,7 +114,7 @@ package struct EngineOptions: Sendable, Equatable {
         }
     }
 
-    /// The backend that these options select, with the weights of its layers in `weights`.
+    /// Makes the backend that these options select; its layers' weights are stored in `weights`.
     ///
     /// - Throws: `InputError` for a combination that this build cannot compute
     package func makeBackend(

@@ -1,4 +1,4 @@
-/// Some neighbouring outputs of a gated layer: the matrix of their values and that of their gates.
+/// Adjacent outputs of a gated layer: the weights of their values and of their gates.
 package struct GatedWeights {
     let value: LinearWeights
     let gate: LinearWeights
@@ -7,10 +7,10 @@ package struct GatedWeights {
 }
 
 extension Backend {
-    /// Keeps a gated layer, `[2 · outputs, inputs]`, the values' rows before the gates', and its bias, in the panels
-    /// that `gated` takes.
+    /// Stores a gated layer in the panels that `gated` expects: weights `[2 · outputs, inputs]`, the rows of the values
+    /// before those of the gates, and its bias.
     ///
-    /// - Throws: what `read` throws, and errors of files that hold prepared weights
+    /// - Throws: whatever `read` throws, and errors of files that hold prepared weights
     package func prepareGated(
         inputs: Int,
         outputs: Int,

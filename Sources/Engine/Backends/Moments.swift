@@ -9,10 +9,9 @@ package struct Moments: Equatable, Sendable {
 }
 
 extension [Moments] {
-    /// Combines the moments of parts to those of the whole, always in the same order (Chan, Golub and LeVeque
-    /// 1979).
+    /// Combines the moments of parts into those of the whole, always in the same order (Chan, Golub and LeVeque 1979).
     ///
-    /// - Parameter parts: for each part its fraction of the whole and the moments of each group
+    /// - Parameter parts: for each part, its weight in the whole and the moments of each group
     package init(joining parts: [(weight: Int, moments: [Moments])]) {
         let groups = parts.first?.moments.count ?? 0
         self = (0..<groups).map { group in
@@ -29,7 +28,7 @@ extension [Moments] {
     }
 }
 
-/// Rows and columns of a picture.
+/// A rectangle of a picture.
 package struct Region: Equatable, Sendable {
     package var rows: Range<Int>
     package var columns: Range<Int>

@@ -4,13 +4,13 @@ import Foundation
 
 /// The processor features that the choice of a backend depends on.
 package struct Processor: Sendable {
-    /// AVX2 with products and sums in one, the oldest instructions with which oneDNN is faster than our own kernels and OpenBLAS.
+    /// AVX2 with FMA, the oldest instruction set on which oneDNN is faster than our own kernels and OpenBLAS.
     package let hasAVX2: Bool
-    /// The AVX-512 instructions that oneDNN is made for.
+    /// The AVX-512 instructions that oneDNN targets.
     package let hasAVX512: Bool
-    /// Products of bfloat16 numbers.
+    /// Instructions that multiply bfloat16.
     package let hasBFloat16: Bool
-    /// How they are computed fastest.
+    /// The fastest way to multiply bfloat16 on this processor.
     package let multiplication: Multiplication
 
     package init(
@@ -25,7 +25,7 @@ package struct Processor: Sendable {
         self.multiplication = multiplication
     }
 
-    /// The one that this process runs on.
+    /// The processor that this process runs on.
     package static let current = Processor(
         hasAVX2: tessera_has_avx2() != 0,
         hasAVX512: tessera_has_avx512() != 0,
@@ -33,22 +33,22 @@ package struct Processor: Sendable {
         emulatesBFloat16 || hasFastPairs ? .stored : .widened
     )
 
-    /// Whether bfloat16 products are faster than float32 ones: with AMX tiles, or with AVX-512 units of makers
-    /// other than Intel, whose units need two cycles for each.
+    /// Whether bfloat16 products are faster than float32 ones: with AMX tiles, or with AVX-512 units from makers other
+    /// than Intel. Intel's AVX-512 units need two cycles per instruction.
     private static var hasFastPairs: Bool {
         guard tessera_has_bfloat16() != 0 else { return false }
         return tessera_is_intel() == 0
             || String(cString: tessera_dnnl_instructions()).hasSuffix("amx")
     }
 
-    /// Whether bfloat16 products should be computed on a processor without bfloat16 instructions, by oneDNN's
-    /// emulation: slow, but tests need it there. Set by `TESSERA_EMULATE_BF16=1`.
+    /// Whether to multiply bfloat16 on a processor without bfloat16 instructions, with oneDNN's emulation. It is slow,
+    /// but tests need it. Set by `TESSERA_EMULATE_BF16=1`.
     private static var emulatesBFloat16: Bool {
         tessera_has_avx512() != 0
             && ProcessInfo.processInfo.environment["TESSERA_EMULATE_BF16"] == "1"
     }
 
-    /// The version of oneDNN that is loaded, and the instructions that it uses here.
+    /// The loaded version of oneDNN and the instruction set that it uses here.
     package static var oneDNN: (version: String, instructions: String) {
         (
             String(cString: tessera_dnnl_version()), String(cString: tessera_dnnl_instructions())
@@ -57,7 +57,7 @@ package struct Processor: Sendable {
 }
 
 extension EngineOptions {
-    /// The fastest options on a processor, given what the user requested; `why` gives the reasons.
+    /// The fastest options for a processor that satisfy the user's request; `why` gives the reasons.
     package static func best(
         for processor: Processor,
         backend: BackendKind? = nil,
@@ -127,7 +127,7 @@ extension EngineOptions {
                 device: device,
                 torch: torch
             ),
-            (isRequested ? "the backend was requested" : "only PyTorch computes so")
+            (isRequested ? "the backend was requested" : "only PyTorch supports this")
                 + (precision != nil
                     ? "; the precision was requested" : "; it suits \(device.kind.rawValue)")
         )

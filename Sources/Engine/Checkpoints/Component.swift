@@ -16,7 +16,7 @@ package enum ModelFamily: String, Sendable {
     case sdxl
     case sdxlRefiner = "sdxl-refiner"
 
-    /// The name shown to people.
+    /// The name shown to users.
     package var name: String {
         switch self {
         case .sd1: "Stable Diffusion 1"
@@ -40,6 +40,6 @@ package enum ModelFamily: String, Sendable {
         }
     }
 
-    /// Whether it takes sizes and a pooled prompt.
+    /// Whether its UNet takes image sizes and a pooled prompt embedding as inputs.
     var isXL: Bool { self == .sdxl || self == .sdxlRefiner }
 }

@@ -1,7 +1,7 @@
 import Foundation
 
-/// The files that hold one component's weights in a folder in the Diffusers layout: one file, or an
-/// index and the shards that it names; under the plain name or as a variant, such as `fp16`.
+/// The files with one component's weights, in a folder in the Diffusers layout: one file, or an index and
+/// the shards that it names; under the plain name or as a variant, such as `fp16`.
 package struct ComponentFiles: Equatable, Sendable {
     /// The component's folder.
     package let folder: String
@@ -15,9 +15,9 @@ package struct ComponentFiles: Equatable, Sendable {
     private static let stems = ["diffusion_pytorch_model", "model"]
 
     /// Finds the files: those with the plain name, else those of the only variant; a single file is preferred
-    /// over shards.
+    /// to shards.
     ///
-    /// - Throws: `InputError` when there are none, several variants, or an index that is unusable
+    /// - Throws: `InputError` if there are no files, several variants, or an unusable index
     package init(folder: String) throws(InputError) {
         let names: [String]
         do {
@@ -58,13 +58,13 @@ package struct ComponentFiles: Equatable, Sendable {
 
     /// Opens the files; reads headers only.
     ///
-    /// - Throws: `InputError` when one is missing or damaged, or the index does not fit the shards
+    /// - Throws: `InputError` if one is missing or damaged, or the index does not fit the shards
     package func table() throws(InputError) -> WeightTable {
         guard let index else { return WeightTable(try SafeTensors(file: weights[0])) }
         return try ShardIndex(file: index).table(folder: folder)
     }
 
-    /// A name that stands for weights.
+    /// The name of a file of weights or of an index, split into its parts.
     private struct Candidate {
         let name: String
         let stem: String

@@ -6,12 +6,12 @@ package struct ConfigReader {
     private let fields: [String: JSON]
     private var seen: Set<String> = []
 
-    /// - Throws: `InputError` when the file cannot be read or is not a JSON object
+    /// - Throws: `InputError` if the file cannot be read or is not a JSON object
     package init(file: String) throws(InputError) {
         try self.init(JSON(try InputFile.bytes(file), place: file), place: file)
     }
 
-    /// - Throws: `InputError` when `json` is not an object
+    /// - Throws: `InputError` if `json` is not an object
     package init(_ json: JSON, place: String) throws(InputError) {
         guard let fields = json.object else {
             throw InputError(place, "it is not a JSON object", fix: "Use the model's own file")
@@ -26,7 +26,7 @@ package struct ConfigReader {
         InputError("\(place): \(key.prefix(80))", problem, fix: fix)
     }
 
-    /// The field, or nil where it is missing or null.
+    /// The field, or nil if it is missing or null.
     package mutating func value(_ key: String) -> JSON? {
         seen.insert(key)
         guard let value = fields[key], value != .null else { return nil }
@@ -42,7 +42,7 @@ package struct ConfigReader {
         _ convert: (JSON) -> T?
     ) throws(InputError) -> T? {
         guard let value = value(key) else {
-            // In Diffusers null is a value of its own there, not the default.
+            // In Diffusers, null is a distinct value here, not the default.
             guard nullable || fields[key] == nil else {
                 throw fault(key, "it is null, and must be \(kind)", fix: Self.compare)
             }
@@ -54,7 +54,7 @@ package struct ConfigReader {
         return converted
     }
 
-    /// A value as it is quoted in an error.
+    /// A value as quoted in an error.
     private static func shown(_ value: JSON) -> String {
         switch value {
         case .null: "null"
@@ -72,7 +72,7 @@ package struct ConfigReader {
             : "a whole number from \(range.lowerBound) to \(range.upperBound)"
     }
 
-    /// A whole number in `range`; nil where it is missing or null.
+    /// A whole number in `range`; nil if the field is missing or null.
     package mutating func optionalInt(
         _ key: String,
         in range: ClosedRange<Int>
@@ -171,14 +171,14 @@ package struct ConfigReader {
         } ?? fallback
     }
 
-    /// A number for all items of a group, or one for each of them.
+    /// One number for all items of a group, or one for each.
     package enum Depths: Equatable, Sendable {
         case all(Int)
         case each([Int])
     }
 
-    /// Whole numbers in `range` or 0 for each of some groups: one for all of them, or a list of which every entry is a
-    /// number or a list of them. Nil where it is missing or null.
+    /// Whole numbers in `range`, or 0, for the items of groups: one number for all groups, or a list with a number or a
+    /// list of numbers for each group. Nil if the field is missing or null.
     package mutating func depths(
         _ key: String,
         in range: ClosedRange<Int>,
@@ -215,16 +215,16 @@ package struct ConfigReader {
         return depths
     }
 
-    /// Whether a field is there and null.
+    /// Whether a field is present and null.
     package mutating func isNull(_ key: String) -> Bool {
         seen.insert(key)
         return fields[key] == .null
     }
 
-    /// All fields as they are.
+    /// All fields, unchanged.
     package var json: [String: JSON] { fields }
 
-    /// A list of texts.
+    /// A list of strings.
     package mutating func strings(
         _ key: String,
         default fallback: [String]
@@ -267,7 +267,7 @@ package struct ConfigReader {
     /// Accepts fields whose values make no difference here.
     package mutating func ignore(_ keys: [String]) { seen.formUnion(keys) }
 
-    /// Rejects fields that nobody has read. Null fields, and names that begin with an underscore
+    /// Rejects fields that were not read. Null fields, and names that begin with an underscore
     /// (which Diffusers uses for notes about the file), are not options.
     ///
     /// - Throws: `InputError` naming the alphabetically first one

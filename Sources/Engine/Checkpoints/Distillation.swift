@@ -1,7 +1,7 @@
 import Foundation
 
-/// How a model that was distilled to a few steps must be sampled. Its weights have the same shapes as any
-/// other model's, so only its name tells: that of the file or folder, or the title in its metadata.
+/// How to sample a model that was distilled to a few steps. Its weights have the same shapes as any other
+/// model's, so only its name gives it away: that of the file or folder, or the title in its metadata.
 package struct Distillation: Equatable, Sendable {
     package enum Method: String, CaseIterable, Sendable {
         case turbo = "Turbo"
@@ -11,23 +11,23 @@ package struct Distillation: Equatable, Sendable {
     }
 
     package let method: Method
-    /// The file whose name says so.
+    /// The file or folder that was recognised as distilled.
     package let path: String
     package let steps: Int
     package let guidance: Float
-    /// Nil where the model comes with its own scheduler.
+    /// Nil if the model comes with its own scheduler.
     package let scheduler: SchedulerKind?
     package let spacing: TimestepSpacing?
-    /// Whether it predicts the clean latent itself (x0), as Lightning's 1-step model does: that is not supported.
+    /// Whether it predicts the clean latent itself (x0), as Lightning's 1-step model does, which is not supported.
     package let predictsPicture: Bool
 
-    /// Whether a LoRA makes the model a distilled one.
+    /// Whether the distillation comes from a LoRA.
     package let isOfAdapter: Bool
 
-    /// What tells that it is distilled.
+    /// How the distillation was recognised, for messages.
     package let evidence: String
 
-    /// Why a render is refused, unless its name misleads.
+    /// Why a render is refused, assuming that the name is right; nil if it is not refused.
     package var refusal: InputError? {
         guard predictsPicture else { return nil }
         return InputError(
@@ -37,20 +37,20 @@ package struct Distillation: Equatable, Sendable {
         )
     }
 
-    /// Nil for a model that is not distilled, as far as its name tells.
+    /// Nil for a model that is not distilled, judging by its name.
     ///
     /// - Parameters:
-    ///   - titles: names that its files give it
-    ///   - path: its path
+    ///   - titles: the model's names according to its files
+    ///   - path: the model's path
     ///   - tellsItsScheduler: whether its own scheduler should be used
     init?(ofModel titles: [String], _ path: String, tellsItsScheduler: Bool) {
         self.init(titles, path, isLoRA: false, usesOwnScheduler: tellsItsScheduler)
     }
 
-    /// A model whose network takes the guidance scale as an input: it was distilled with guidance (Meng et al., 2023), to
-    /// a few steps as a latent consistency model.
+    /// A model whose network takes the guidance scale as an input: guidance was distilled into it (Meng et al., 2023),
+    /// and it needs only a few steps, as a latent consistency model.
     ///
-    /// - Parameters: as of the other initialiser
+    /// - Parameters: as for the other initialiser
     init(embeddingGuidance titles: [String], _ path: String, tellsItsScheduler: Bool) {
         let named = titles.lazy.compactMap { Self.steps(Self.words($0)) }.first
         (method, self.path, steps, guidance) = (.lcm, path, named ?? 4, 8.5)
@@ -59,7 +59,7 @@ package struct Distillation: Equatable, Sendable {
         evidence = "by the guidance input of its UNet"
     }
 
-    /// The same for a LoRA that makes a model a distilled one.
+    /// The same for a LoRA that turns a model into a distilled one.
     init?(ofLoRA titles: [String], _ path: String) {
         self.init(titles, path, isLoRA: true, usesOwnScheduler: false)
     }

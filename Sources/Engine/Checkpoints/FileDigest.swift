@@ -2,18 +2,18 @@ import Foundation
 
 /// BLAKE2b-256 of a file's content, as `b2sum -l 256` prints it.
 ///
-/// Hashing 7 GB takes ten seconds, at every start of every process; so the digests of large files
-/// are cached in the user's cache directory, keyed by what changes when a file is written to:
-/// device, inode, size, modification time and change time. A file changed within the last seconds is not cached, because
-/// it may still change without its timestamps changing.
+/// Hashing 7 GB takes ten seconds at every start of every process, so the digests of large files
+/// are cached in the user's cache directory. The key is what changes when a file is written to:
+/// device, inode, size, modification time and change time. A file changed within the last few seconds is not cached,
+/// because it may still change without its timestamps changing.
 package enum FileDigest {
     /// - Parameters:
-    ///   - path: of the file
-    ///   - cache: folder of known digests; nil disables the cache
+    ///   - path: the file's path
+    ///   - cache: the folder of cached digests; nil disables the cache
     ///   - smallest: minimum size in bytes for which digests are cached
-    ///   - settling: seconds for which a file must have been unchanged
+    ///   - settling: seconds for which a file must have been unchanged to be cached
     /// - Returns: the digest in hexadecimal
-    /// - Throws: `InputError` when the file is missing or unreadable
+    /// - Throws: `InputError` if the file is missing or unreadable
     package static func of(
         _ path: String,
         cache: String?,
@@ -35,7 +35,7 @@ package enum FileDigest {
         guard FileIdentity(of: path) == before, before.isSettled(for: settling) else {
             return digest
         }
-        // The cache may be read-only or full: then the next start hashes again.
+        // If the cache is read-only or full, the next start hashes again.
         try? FileManager.default.createDirectory(
             atPath: cache,
             withIntermediateDirectories: true,
@@ -45,7 +45,7 @@ package enum FileDigest {
         return digest
     }
 
-    /// Of BLAKE2b-256 in hexadecimal.
+    /// Number of hexadecimal digits in a BLAKE2b-256 digest.
     private static let digestLength = 64
 
     private static func isDigest(_ text: String) -> Bool {

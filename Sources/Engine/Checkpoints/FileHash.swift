@@ -47,9 +47,9 @@ package final class FileHash {
     ///
     /// - Parameters:
     ///   - file: its path
-    ///   - offset: the first byte that counts
+    ///   - offset: the position of the first byte to hash
     /// - Returns: 64 digits
-    /// - Throws: `InputError` when it is missing or unreadable
+    /// - Throws: `InputError` if the file is missing or unreadable
     package static func sha256(of file: String, from offset: Int = 0) throws(InputError) -> String {
         let (descriptor, _) = try InputFile.open(file)
         defer { close(descriptor) }
@@ -71,7 +71,7 @@ package final class FileHash {
         return hash.map { String(format: "%02x", $0) }.joined()
     }
 
-    /// Adds bytes as they are.
+    /// Adds bytes without a length prefix.
     package func add(bytes: UnsafeRawBufferPointer) {
         let start = bytes.bindMemory(to: UInt8.self).baseAddress
         crypto_generichash_update(state, start, UInt64(bytes.count))

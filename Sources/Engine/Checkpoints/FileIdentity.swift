@@ -3,13 +3,13 @@ import Foundation
 /// Identifies an unmodified file: device, inode, size, modification time and change time.
 package struct FileIdentity: Equatable {
     let text: String
-    /// In bytes.
+    /// Size in bytes.
     let size: Int
-    /// Modification time, in seconds since 1970.
+    /// The later of modification and change time, in seconds since 1970.
     private let newest: Int
     private let place: (device: UInt64, inode: UInt64)
 
-    /// - Returns: nil where there is no file
+    /// - Returns: nil if there is no file
     package init?(of path: String) {
         var status = stat()
         guard stat(path, &status) == 0 else { return nil }
@@ -22,11 +22,11 @@ package struct FileIdentity: Equatable {
         newest = max(modified.tv_sec, changed.tv_sec)
     }
 
-    /// Whether it has been unchanged for this many seconds: a file changed within the last seconds may still change
+    /// Whether it has been unchanged for this many seconds: a file changed within the last few seconds may still change
     /// without its timestamps changing.
     func isSettled(for seconds: Int) -> Bool { time(nil) - newest > seconds }
 
-    /// Whether another path led to the same file.
+    /// Whether both identify the same file, even under different paths.
     package func isSameFile(as other: FileIdentity) -> Bool { place == other.place }
 
     package static func == (a: FileIdentity, b: FileIdentity) -> Bool { a.text == b.text }

@@ -1,6 +1,6 @@
-/// Numbers of eight bits (Micikevicius et al., 2022), of which a table of 256 holds all.
+/// 8-bit floating-point numbers (Micikevicius et al., 2022), decoded with tables of all 256 values.
 enum Float8 {
-    /// `F8_E4M3`: exponents of four bits with a bias of 7. The largest code of either sign is NaN; infinity has no code.
+    /// `F8_E4M3`: a 4-bit exponent with a bias of 7. The largest code of either sign is NaN; infinity has no code.
     static let values: [Float] = (0..<256).map { code in
         let (exponent, mantissa) = (code >> 3 & 15, Float(code & 7) / 8)
         let sign: Float = code < 128 ? 1 : -1
@@ -20,7 +20,7 @@ enum Float8 {
             : sign * Float(sign: .plus, exponent: exponent - 15, significand: 1 + mantissa)
     }
 
-    /// Looks every byte up in a table.
+    /// Decodes every byte with a table.
     static func read(
         _ bytes: UnsafeRawBufferPointer,
         _ table: [Float],
@@ -33,8 +33,8 @@ enum Float8 {
     }
 }
 
-/// Weights of eight bits with a factor each, as ComfyUI stores them: `a.scale_weight` beside `a.weight`, and a mark of the
-/// whole file. Newer files say `a.weight_scale` and `a.comfy_quant`.
+/// 8-bit weights with a scale factor each, as ComfyUI stores them: `a.scale_weight` beside `a.weight`, and a marker for the
+/// whole file. Newer files use `a.weight_scale` and `a.comfy_quant`.
 extension SafeTensors {
     /// Whether a tensor only describes how others are stored.
     static func describesStorage(_ name: String) -> Bool {
@@ -45,14 +45,14 @@ extension SafeTensors {
         ].contains(leaf)
     }
 
-    /// The tensor that holds the factor of a weight; nil where there is none.
+    /// The tensor that holds the scale factor of a weight; nil if there is none.
     func scaleName(of name: String) -> String? {
         guard name.hasSuffix(".weight") else { return nil }
         let stem = name.dropLast("weight".count)
         return ["scale_weight", "weight_scale"].map { stem + $0 }.first { info($0) != nil }
     }
 
-    /// The factor of a weight.
+    /// The scale factor of a weight.
     ///
     /// - Throws: `InputError` unless it is one finite number
     func scale(_ name: String) throws(InputError) -> Float {

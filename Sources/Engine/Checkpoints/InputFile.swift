@@ -1,13 +1,13 @@
 import Foundation
 
-/// The only way to open a file that a user supplied. Only regular files are read: a FIFO or a device
+/// The only way to open a file supplied by a user. Only regular files are read: a FIFO or a device
 /// could block its reader indefinitely, or never end.
 package enum InputFile {
     /// - Parameters:
-    ///   - path: of the file
-    ///   - limit: size in bytes above which it is rejected without reading
+    ///   - path: the file's path
+    ///   - limit: maximum size in bytes; a larger file is rejected without reading it
     /// - Returns: its bytes
-    /// - Throws: `InputError` when it is missing, not a regular file, too large or unreadable
+    /// - Throws: `InputError` if it is missing, not a regular file, too large or unreadable
     package static func bytes(_ path: String, limit: Int = 64 << 20) throws(InputError) -> [UInt8] {
         let (descriptor, size) = try open(path)
         defer { close(descriptor) }
@@ -34,7 +34,7 @@ package enum InputFile {
     }
 
     /// - Returns: the file's text
-    /// - Throws: as `bytes`, and when it is not UTF-8
+    /// - Throws: as `bytes`, or if it is not UTF-8
     package static func text(_ path: String, limit: Int = 64 << 20) throws(InputError) -> String {
         guard let text = String(validating: try bytes(path, limit: limit), as: UTF8.self) else {
             throw InputError(path, "it is not UTF-8 text", fix: "Check that it is the right file")
@@ -45,10 +45,10 @@ package enum InputFile {
     /// Opens a regular file for reading.
     ///
     /// - Returns: its descriptor, which the caller closes, and its size in bytes
-    /// - Throws: `InputError` when it is missing, not a regular file, unreadable, or only a pointer to a
+    /// - Throws: `InputError` if it is missing, not a regular file, unreadable, or only a pointer to a
     ///   file that Git LFS keeps elsewhere
     package static func open(_ path: String) throws(InputError) -> (descriptor: Int32, size: Int) {
-        // Opening a FIFO would wait for a writer without O_NONBLOCK.
+        // Without O_NONBLOCK, opening a FIFO would wait for a writer.
         let descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
             let (code, fix) = (errno, "Check the path")
@@ -87,9 +87,9 @@ package enum InputFile {
         }
     }
 
-    /// The first bytes of every pointer (Git LFS specification); no picture, model or JSON file begins with them.
+    /// The first bytes of every pointer file (Git LFS specification); no picture, model or JSON file begins with them.
     private static let pointer = Array("version https://git-lfs.github.com/spec/".utf8)
-    /// Pointers are smaller than this, in bytes (same specification).
+    /// Pointer files are smaller than this, in bytes (same specification).
     private static let pointerLimit = 1024
 
     private static func isPointer(_ descriptor: Int32, size: Int) -> Bool {

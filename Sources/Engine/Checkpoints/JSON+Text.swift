@@ -1,7 +1,7 @@
 import Foundation
 
 extension JSON {
-    /// One line, the same for the same value: keys are sorted.
+    /// The value as one line of JSON, with sorted keys so that equal values give equal text.
     package var text: String {
         let options: JSONSerialization.WritingOptions = [
             .sortedKeys, .withoutEscapingSlashes, .fragmentsAllowed,
@@ -10,7 +10,7 @@ extension JSON {
         return data.map { String(decoding: $0, as: UTF8.self) } ?? "null"
     }
 
-    /// As Foundation has it.
+    /// The value as objects that `JSONSerialization` accepts.
     private var foundation: Any {
         switch self {
         case .null: NSNull()

@@ -1,4 +1,4 @@
-/// A JSON value, read strictly.
+/// A JSON value, parsed strictly.
 package indirect enum JSON: Equatable, Sendable {
     case null
     case bool(Bool)
@@ -7,8 +7,8 @@ package indirect enum JSON: Equatable, Sendable {
     case array([JSON])
     case object([String: JSON])
 
-    /// Reads one JSON text, with two extensions that files from Python need, `Infinity`/`-Infinity`
-    /// and `NaN`, and one for editors, a byte-order mark at its start. Duplicate keys, text after the value,
+    /// Parses one JSON text. Accepts two extensions for files from Python, `Infinity`/`-Infinity` and
+    /// `NaN`, and one for editors, a byte-order mark at the start. Duplicate keys, text after the value,
     /// nesting beyond 64 levels and more than a million values are rejected.
     ///
     /// - Parameters:
@@ -32,7 +32,7 @@ package indirect enum JSON: Equatable, Sendable {
     package var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
     package var number: Double? { if case .number(let value) = self { value } else { nil } }
 
-    /// A whole number that a Double holds exactly, and no other: 2⁵³ may have been written as 2⁵³ + 1.
+    /// A whole number below 2⁵³ in magnitude, which a Double holds exactly: 2⁵³ may have been written as 2⁵³ + 1.
     package var integer: Int? {
         guard case .number(let value) = self, value == value.rounded(),
             abs(value) < 9_007_199_254_740_992
@@ -41,7 +41,7 @@ package indirect enum JSON: Equatable, Sendable {
     }
 }
 
-/// Recursive descent over RFC 8259.
+/// A recursive-descent parser for RFC 8259.
 private struct JSONParser {
     let bytes: [UInt8]
     let place: String
@@ -50,8 +50,8 @@ private struct JSONParser {
     private var count = 0
 
     static let deepest = 64
-    /// Values in one text. Each takes up to a hundred bytes of memory for two bytes of the file; the header of SDXL in one
-    /// file has 20,000, and the vocabulary and merges of CLIP have 150,000.
+    /// Maximum number of values in one text. Each takes up to a hundred bytes of memory for two bytes of the file; the
+    /// header of SDXL in one file has 20,000 values, and the vocabulary and merges of CLIP have 150,000.
     static let maxValues = 1_000_000
 
     init(bytes: [UInt8], place: String) {

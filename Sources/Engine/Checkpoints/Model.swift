@@ -11,7 +11,7 @@ package struct Model: Sendable {
     /// The adapters that are merged into it.
     package let adapters: [AdapterFile]
     private let refiners: [Model]
-    /// Predicts at the end of the schedule, in its place.
+    /// The refiner, which replaces this model at the end of the schedule.
     package var refiner: Model? { refiners.first }
 
     /// Opens a model that can render, with nothing missing.
@@ -21,7 +21,7 @@ package struct Model: Sendable {
         try self.init(path: path, options: options, allowsGaps: false)
     }
 
-    /// Opens a model; parts may be missing where `allowsGaps`.
+    /// Opens a model; with `allowsGaps`, parts may be missing.
     init(path: String, options: ModelOptions, allowsGaps: Bool) throws(InputError) {
         self.path = path
         self.options = options
@@ -43,24 +43,24 @@ package struct Model: Sendable {
         try refuseOverflow()
     }
 
-    /// Whether a file or folder is a model, complete or not, by its header: no adapter, embedding or VAE.
+    /// Whether a file or folder is a model, complete or not, rather than an adapter, embedding or VAE. Reads headers only.
     package static func isModel(_ path: String) -> Bool {
         (try? Model(path: path, options: ModelOptions(), allowsGaps: true)) != nil
     }
 
-    /// Why it cannot render alone, though nothing is missing.
+    /// Why it cannot render on its own, although nothing is missing.
     var refusal: InputError? { Self.refusal(path, layout) }
 
     private static func refusal(_ path: String, _ layout: any ModelLayout) -> InputError? {
         guard layout.family == .sdxlRefiner else { return nil }
         return InputError(
             path,
-            "it is the refiner of Stable Diffusion XL, which ends what a base model begins",
+            "it is the refiner of Stable Diffusion XL, which finishes what a base model starts",
             fix: "Give it with --refiner beside the base model"
         )
     }
 
-    /// The layout of a file or folder, with the parts that the options put in.
+    /// The layout of a file or folder, with the parts that the options add or replace.
     private static func layout(
         _ path: String,
         _ options: ModelOptions
@@ -86,7 +86,7 @@ package struct Model: Sendable {
         )
     }
 
-    /// The layout of a file or folder alone.
+    /// The layout of a file or folder on its own.
     private static func own(
         _ path: String,
         _ options: ModelOptions
@@ -133,13 +133,13 @@ package struct Model: Sendable {
                 "Name stable-diffusion-xl-refiner, as a folder or a file"
             )
         }
-        // The VAE is the base model's.
+        // The base model's VAE is used.
         let needed = [Component.unet, .textEncoder2].map(\.rawValue)
         if let gap = refiner.missing.first(where: { needed.contains($0.name) }) { throw gap.error }
         return refiner
     }
 
-    /// A folder has its own configurations.
+    /// Rejects `--model-config` for a folder, which has its own configurations.
     private static func refuseForFolders(_ options: ModelOptions) throws(InputError) {
         guard let value = options.config else { return }
         throw InputError(
@@ -149,7 +149,7 @@ package struct Model: Sendable {
         )
     }
 
-    /// What adapters change, by component and weight.
+    /// The changes that adapters make, by component and weight.
     private static func changes(
         _ adapters: [AdapterFile],
         _ layout: any ModelLayout
@@ -174,7 +174,7 @@ package struct Model: Sendable {
                         )
                     }
                 }
-                // Workers have no text encoders: who needs one finds by itself that it is missing.
+                // Workers have no text encoders; code that needs one reports that it is missing.
                 let isText = component == .textEncoder || component == .textEncoder2
                 if isText, (try? layout.files(component)) == nil { continue }
                 if tables[component] == nil {
@@ -193,7 +193,7 @@ package struct Model: Sendable {
         return changes
     }
 
-    /// Refuses adapters that make a weight overflow. Merges only those with numbers that could do so.
+    /// Rejects adapters that make a weight overflow. Merges only those with values large enough to do so.
     private func refuseOverflow() throws(InputError) {
         for (component, changes) in changes.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
             let table = try layout.weights(component)
@@ -207,7 +207,7 @@ package struct Model: Sendable {
         }
     }
 
-    /// Puts before a mismatch the family that the adapter was made for, if that is another one.
+    /// Adds to a mismatch error the family that the adapter was made for, if it is not the model's.
     private static func explaining<T>(
         _ lora: AdapterFile,
         _ family: ModelFamily,
@@ -233,11 +233,11 @@ package struct Model: Sendable {
     }
 
     package var family: ModelFamily { layout.family }
-    /// The model's format, as shown to people.
+    /// The model's format, as shown to users.
     package var kind: String { layout.kind }
     /// Whether "no negative prompt" means zeros instead of the empty prompt's embedding.
     package var forceZerosForEmptyPrompt: Bool { layout.forceZerosForEmptyPrompt }
-    /// Missing parts.
+    /// The parts that it lacks.
     var missing: [MissingPart] { layout.missing }
     var ignored: [(name: String, count: Int)] { layout.ignored }
 
@@ -249,7 +249,7 @@ package struct Model: Sendable {
     /// Whether nothing states the prediction type, and the most common one is assumed.
     package var predictionIsGuess: Bool { options.prediction == nil && layout.predictionIsGuess }
 
-    /// How a distilled model, or one made so by a LoRA, must be sampled; nil for others.
+    /// How to sample a model that is distilled, or made so by a LoRA; nil for others.
     package var distillation: Distillation? {
         for source in options.loras {
             if let found = Distillation(ofLoRA: source.titles, source.path) { return found }
@@ -267,7 +267,7 @@ package struct Model: Sendable {
 
     /// The UNet's configuration.
     ///
-    /// Throws `InputError` for an option that is unknown or not supported, as the other three do.
+    /// Throws `InputError` for an unknown or unsupported option, as the other three do.
     package func unetConfig() throws -> UNetConfig {
         var reader = try layout.config(.unet)
         let config = try UNetConfig(&reader, sizes: UNetConfig.TextTime.count(of: family))
@@ -305,14 +305,14 @@ package struct Model: Sendable {
         return config
     }
 
-    /// Where the scheduler's configuration stands, for errors.
+    /// Where the scheduler's configuration comes from, for errors.
     package func schedulerPlace() throws(InputError) -> String {
         try layout.schedulerConfig().place
     }
 
-    /// The weights of a component, adapters merged.
+    /// The weights of a component, with adapters merged.
     ///
-    /// - Throws: `InputError` when a file is missing or damaged
+    /// - Throws: `InputError` if a file is missing or damaged
     package func weights(_ component: Component) throws(InputError) -> WeightReader {
         WeightReader(try layout.weights(component), changes: changes[component] ?? [:])
     }
@@ -333,7 +333,7 @@ package struct Model: Sendable {
     package func tokenizer(_ component: Component) throws -> CLIPTokenizer {
         if let gap = missing.first(where: { $0.name == component.tokenizer }) { throw gap.error }
         let tokenizer = try layout.tokenizer(component)
-        // Where the encoder's configuration does not follow from its weights, reading the encoder reports that.
+        // If the encoder's configuration does not follow from its weights, reading the encoder reports that.
         if let known = try? textConfig(component).vocabulary, tokenizer.count > known {
             let place =
                 try options.tokenizer.map { "--tokenizer \($0)" } ?? tokenizerPlace(component)
@@ -354,7 +354,7 @@ package struct Model: Sendable {
     /// Identity of what workers compute with: BLAKE2b-256, in hexadecimal; docs/protocol.md defines
     /// its input. Reads all files of the UNet and the VAE.
     ///
-    /// - Throws: `InputError` when a file is missing
+    /// - Throws: `InputError` if a file is missing
     package func digest() throws(InputError) -> String {
         let hash = FileHash()
         try layout.addIdentity(of: [.unet, .vae], to: hash)

@@ -1,6 +1,6 @@
-/// What a process needs from a model besides the UNet and the VAE's decoder.
+/// What a process needs from a model in addition to the UNet and the VAE's decoder.
 package struct ModelNeeds: Sendable {
-    /// Whether pictures are encoded; nil if that is not known yet: then the encoder is checked if
+    /// Whether pictures are encoded; nil if that is not known yet, in which case the encoder is checked if
     /// there is one.
     package var encoder: Bool?
     /// Whether prompts are encoded.
@@ -77,9 +77,9 @@ extension Model {
         return reader.used
     }
 
-    /// Rejects a UNet and a VAE that do not belong together, and UNets that take other inputs.
+    /// Rejects a UNet and a VAE that do not belong together, and UNets that need other inputs.
     private func checkChannels(_ unet: UNetConfig, _ vae: VAEConfig) throws(InputError) {
-        // The weights reveal it even where the configuration was copied from a plain model.
+        // The weights reveal it even if the configuration was copied from a plain model.
         let stored = try table(.unet).shape("conv_in.weight") ?? []
         let configured = "\(try configPlace(.unet)): in_channels"
         var counts = [(unet.inChannels, configured)]
@@ -126,14 +126,14 @@ extension Model {
             throw InputError(
                 "\(try configPlace(.unet)): addition_embed_type",
                 unet.needsTimeIDs
-                    ? "it is that of Stable Diffusion XL, and the model is \(family.name)"
+                    ? "it belongs to Stable Diffusion XL, but the model is \(family.name)"
                     : "it is missing, and the model is \(family.name)",
                 fix: "Use the model_index.json and the UNet of one model"
             )
         }
     }
 
-    /// Rejects text encoders whose embeddings have another width than the UNet takes.
+    /// Rejects text encoders whose embeddings do not have the width that the UNet expects.
     private func checkPrompts(_ unet: UNetConfig, _ texts: [CLIPConfig]) throws(InputError) {
         let width = texts.reduce(0) { $0 + $1.width }
         guard width == unet.crossAttentionDim else {

@@ -1,30 +1,30 @@
 import Foundation
 
-/// The files that a worker needs of a model, under names that say nothing about this host, and how it opens them there.
+/// The files of a model that a worker needs, under names that reveal nothing about this host, and how to open them there.
 package struct ModelContent: Equatable, Sendable {
     package struct File: Equatable, Sendable {
-        /// Relative: a role, and what the file is called in its folder.
+        /// Relative path: the part's role, then the file's name in its folder.
         package let name: String
-        /// Where it is here.
+        /// Path on this host.
         package let path: String
     }
 
-    /// Names of the parts: of a file, or of a folder.
+    /// Names of the model's parts, each a file or a folder.
     package struct Parts: Equatable, Sendable {
         package var model = ""
         package var config: String?
         package var vae: String?
         package var base: String?
-        /// With its share of the schedule.
+        /// The refiner's name with its start in the schedule, as in `--refiner`.
         package var refiner: String?
-        /// With their weights.
+        /// Names of LoRA files with their weights, as in `--lora`.
         package var loras: [String] = []
 
         package init() {}
 
         /// The options to open the model with, from a folder that holds the files.
         ///
-        /// - Throws: `InputError` for a share or a weight that is not a number
+        /// - Throws: `InputError` for a refiner's start or a LoRA's weight that is not a number
         package func options(in folder: String) throws(InputError) -> ModelOptions {
             func there(_ name: String) -> String { "\(folder)/\(name)" }
             var options = ModelOptions()
@@ -46,9 +46,9 @@ package struct ModelContent: Equatable, Sendable {
     private static let folders = ["unet", "vae", "scheduler", "text_encoder", "text_encoder_2"]
     private static let configs = ["config.json", "scheduler_config.json"]
 
-    /// Lists them. No text encoder of a folder is among them; a single file is taken whole.
+    /// Lists the files. The weights of text encoders in a folder are left out; a single file is included whole.
     ///
-    /// - Throws: `InputError` when a file is missing
+    /// - Throws: `InputError` if a file is missing
     package init(of model: Model) throws(InputError) {
         var needed = Set(try model.files(.unet) + model.files(.vae))
         if let refiner = model.refiner { needed.formUnion(try refiner.files(.unet)) }
@@ -76,7 +76,7 @@ package struct ModelContent: Equatable, Sendable {
             let last = URL(fileURLWithPath: path).lastPathComponent
             let name = "\(role)/\(Self.harmless(last))"
             files.append(File(name: name, path: path))
-            // Of a UNet or a VAE in Diffusers' layout.
+            // The configuration of a single UNet or VAE in Diffusers' layout.
             add(file: "config.json", in: (path as NSString).deletingLastPathComponent, as: role)
             return name
         }
@@ -88,7 +88,7 @@ package struct ModelContent: Equatable, Sendable {
         return role
     }
 
-    /// Adds configurations, and weights that are needed.
+    /// Adds a folder's configurations, and its weights if they are needed.
     private mutating func add(contentsOf folder: String, as role: String, _ needed: Set<String>) {
         for name in Self.configs { add(file: name, in: folder, as: role) }
         guard let weights = try? ComponentFiles(folder: folder),
@@ -105,7 +105,7 @@ package struct ModelContent: Equatable, Sendable {
         files.append(File(name: "\(role)/\(name)", path: path))
     }
 
-    /// A file's name without characters that mean something to a shell, or elsewhere.
+    /// A file's name without characters that are special in a shell or elsewhere.
     private static func harmless(_ name: String) -> String {
         let kept = name.unicodeScalars.map { scalar -> Character in
             scalar.isASCII

@@ -16,7 +16,7 @@ struct ModelFolder: ModelLayout {
     let titles: [String]
     let tellsItsScheduler = true
 
-    /// Whether there are models or adapters as single files in a folder.
+    /// Whether a folder contains models or adapters as single files.
     private static func holdsFiles(_ path: String) -> Bool {
         let names = try? FileManager.default.contentsOfDirectory(atPath: path)
         return names?.contains { $0.hasSuffix(".safetensors") } == true
@@ -60,7 +60,7 @@ struct ModelFolder: ModelLayout {
         case "StableDiffusionPipeline", "LatentConsistencyModelPipeline",
             "StableDiffusionImg2ImgPipeline", "StableDiffusionInpaintPipeline",
             "StableDiffusionInstructPix2PixPipeline":
-            // SD 2 differs from SD 1 in its projections; the UNet's own file tells.
+            // SD 2 differs from SD 1 in its projections, which the UNet's config.json states.
             let place = "\(path)/unet/config.json"
             let unet = try JSON(try InputFile.bytes(place), place: place)
             family = unet.object?["use_linear_projection"]?.bool == true ? .sd2 : .sd1
@@ -114,7 +114,7 @@ struct ModelFolder: ModelLayout {
 
     func tokenizer(_ component: Component) throws -> CLIPTokenizer {
         let place = try tokenizerPlace(component)
-        // One vocabulary for all encoders does not tell how each pads short prompts.
+        // One vocabulary for all encoders does not say how each pads short prompts.
         let isOwn = tokenizer == nil || place.hasSuffix("/\(component.tokenizer)")
         let isOpenCLIP = family == .sd2 || component == .textEncoder2
         return try CLIPTokenizer(

@@ -1,18 +1,18 @@
 /// A part that a model lacks.
 struct MissingPart: Sendable {
-    /// By its folder's name in Diffusers layout.
+    /// The name of its folder in the Diffusers layout.
     let name: String
     let error: InputError
 }
 
 /// A model's layout on disk: where its configurations and weights come from.
 protocol ModelLayout: Sendable {
-    /// The format, as shown to people.
+    /// The format, as shown to users.
     var kind: String { get }
     var family: ModelFamily { get }
     /// Whether "no negative prompt" means zeros instead of the empty prompt's embedding.
     var forceZerosForEmptyPrompt: Bool { get }
-    /// Missing parts.
+    /// The parts that it lacks.
     var missing: [MissingPart] { get }
     /// The source of the prediction type.
     var predictionSource: String { get }
@@ -29,7 +29,7 @@ protocol ModelLayout: Sendable {
     func config(_ component: Component) throws(InputError) -> ConfigReader
     /// The scheduler's configuration, in Diffusers' terms.
     func schedulerConfig() throws(InputError) -> ConfigReader
-    /// Where a component's weights are, under Diffusers' names.
+    /// Where a component's weights are stored, under Diffusers' names.
     func weights(_ component: Component) throws(InputError) -> WeightTable
     /// The files that a component's weights are read from.
     func files(_ component: Component) throws(InputError) -> [String]
@@ -37,21 +37,21 @@ protocol ModelLayout: Sendable {
     func tokenizer(_ component: Component) throws -> CLIPTokenizer
     /// Where a text encoder's tokenizer is read from.
     func tokenizerPlace(_ component: Component) throws(InputError) -> String
-    /// Hashes everything that the UNet and the VAE are computed from, or one of them.
+    /// Hashes everything that the given components, the UNet, the VAE or both, are computed from.
     func addIdentity(of components: [Component], to hash: FileHash) throws(InputError)
 
-    /// The UNet's configuration, where it may have to be taken from another model with the same UNet.
+    /// The UNet's configuration, taken from another model with the same UNet if necessary.
     func unetConfig(like base: ConfigReader?) throws(InputError) -> ConfigReader
-    /// How latents are scaled, in the terms of a VAE's configuration, for a VAE that does not say it.
+    /// How latents are scaled, as fields of a VAE's configuration, for a VAE that does not state it.
     func latentScaling() throws(InputError) -> [String: JSON]
-    /// What the UNet predicts, as far as its own file says it.
+    /// What the UNet predicts, if its own file states it.
     var statedPrediction: StatedPrediction? { get }
 }
 
-/// What a file says about what its UNet predicts.
+/// The prediction type that a UNet's file states.
 struct StatedPrediction: Sendable {
     let type: PredictionType
-    /// Where it says so.
+    /// Where it is stated.
     let source: String
     /// Whether the training schedule ends in pure noise.
     let hasZeroSNR: Bool

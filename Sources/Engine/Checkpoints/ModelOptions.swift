@@ -3,7 +3,7 @@ import Foundation
 /// A refiner and where it takes over, as given with `--refiner PATH[:start]`.
 package struct RefinerSource: Equatable, Sendable {
     package let path: String
-    /// Share of the schedule, from its noisy end, after which it predicts.
+    /// Fraction of the schedule, from its noisy end, after which the refiner takes over.
     package let start: Double
 
     /// Stability's own recommendation.
@@ -32,14 +32,14 @@ package struct RefinerSource: Equatable, Sendable {
         self.init(path: String(argument[..<colon]), start: start)
     }
 
-    /// As it is given.
+    /// The argument that `init(argument:)` parses.
     package var argument: String { "\(path):\(start)" }
 }
 
-/// What the user says about a model besides its path.
+/// The user's options for a model, apart from its path.
 package struct ModelOptions: Sendable, Equatable {
-    /// A folder of configurations in the Diffusers layout, for a single file: what it contains overrides
-    /// what the file implies.
+    /// A folder of configurations in the Diffusers layout, for a single file: they override what the file
+    /// implies.
     package var config: String?
     /// A folder with vocab.json and merges.txt, or with `tokenizer` and `tokenizer_2`, for a single
     /// file.
@@ -52,7 +52,7 @@ package struct ModelOptions: Sendable, Equatable {
     package var loras: [LoRASource]
     /// Textual inversions for the prompts.
     package var embeddings: [EmbeddingSource]
-    /// A file or folder with the autoencoder that is used in place of the model's own.
+    /// A file or folder with an autoencoder that replaces the model's own.
     package var vae: String?
     /// A model that provides the parts that the model's file lacks.
     package var base: String?
@@ -79,7 +79,7 @@ package struct ModelOptions: Sendable, Equatable {
         self.loras = loras
     }
 
-    /// Parts that come from elsewhere, as a picture's text names them: flag and name.
+    /// Parts from other files, as recorded in a picture's metadata: flag and name.
     package var partNames: [(flag: String, name: String)] {
         func name(_ path: String) -> String { URL(fileURLWithPath: path).lastPathComponent }
         var parts: [(String, String)] = []
@@ -89,7 +89,7 @@ package struct ModelOptions: Sendable, Equatable {
         return parts
     }
 
-    /// Files of which a picture's text has no more than the name: flag and name.
+    /// Files that a picture's metadata records only by name: flag and name.
     package var unstoredNames: [(flag: String, name: String)] {
         [("tokenizer", tokenizer), ("model-config", config)].compactMap { flag, path in
             path.map { (flag, URL(fileURLWithPath: $0).lastPathComponent) }

@@ -1,12 +1,12 @@
 import Foundation
 
-/// What `tessera inspect` says about a model, complete or not, or about an adapter such as a LoRA.
+/// The report of `tessera inspect` on a model, complete or not, or on an adapter such as a LoRA.
 package struct ModelReport: Sendable {
-    /// One part of it.
+    /// One component of the model or adapter.
     package struct Part: Sendable, Equatable {
         package let name: String
         package let parameters: Int
-        /// Element types with their share of the parameters, the largest first.
+        /// Element types, the one with the most parameters first.
         package let types: [String]
         package let files: [String]
     }
@@ -19,18 +19,18 @@ package struct ModelReport: Sendable {
     package private(set) var parts: [Part] = []
     /// Facts about the whole model, in order: names and values.
     package private(set) var facts: [(name: String, value: String)] = []
-    /// What rendering lacks, one line each.
+    /// What is missing for a render, one line each.
     package private(set) var missing: [String] = []
-    /// Parts that are present but do not fit, one line each.
+    /// Problems with parts that are present, one line each.
     package private(set) var faults: [String] = []
 
     /// Reads headers and configurations and, if `readsWeights`, all weights once.
     ///
     /// - Parameters:
-    ///   - path: of a model or a LoRA
-    ///   - options: of the model
-    ///   - readsWeights: whether to compute the digest and to look for NaN
-    /// - Throws: `InputError` when it is neither a model nor a LoRA, or a file is damaged
+    ///   - path: the path of a model or a LoRA
+    ///   - options: the model's options
+    ///   - readsWeights: whether to compute the digest and look for NaN
+    /// - Throws: `InputError` if it is neither a model nor a LoRA, or a file is damaged
     package init(path: String, options: ModelOptions, readsWeights: Bool) throws {
         self.path = path
         var isFolder: ObjCBool = false
@@ -197,7 +197,7 @@ package struct ModelReport: Sendable {
         }
     }
 
-    /// A part of a model in Diffusers' layout, by its folder.
+    /// Describes one part of a model, given by its folder in Diffusers' layout.
     private mutating func describe(_ part: ModelPart) throws {
         switch part {
         case .vae:
@@ -238,7 +238,7 @@ package struct ModelReport: Sendable {
         if let use = part.use { add("use", use) }
     }
 
-    /// An autoencoder for `--vae`.
+    /// Describes an autoencoder for `--vae`.
     private mutating func describe(_ vae: VAESource) throws {
         try attempt { report in
             var reader = try vae.config(scaling: [:])
@@ -287,7 +287,7 @@ package struct ModelReport: Sendable {
             if case .flattened = $0.name { true } else { false }
         }
         add("keys", isFlat ? "kohya's" : "Diffusers'")
-        // No model has any of these modules.
+        // A fault only if no supported model has any of these modules.
         let refusals = lora.modules.map { AdapterDialect.refusal(path, $0.stem) }
         if let first = refusals.first ?? nil, refusals.allSatisfy({ $0 != nil }) {
             faults.append("\(first)")
@@ -308,7 +308,7 @@ package struct ModelReport: Sendable {
         )
     }
 
-    /// The report as lines for people.
+    /// The report as human-readable lines.
     package var lines: [String] {
         let rows = [["model", path], ["kind", kind]] + facts.map { [$0.0, $0.1] }
         let cells = parts.map { part in
@@ -348,7 +348,7 @@ package struct ModelReport: Sendable {
         return data.map { String(decoding: $0, as: UTF8.self) } ?? "{}"
     }
 
-    /// Digits in groups of three.
+    /// A number with its digits in groups of three.
     private static func grouped(_ number: Int) -> String {
         var digits = String(number)
         var groups: [String] = []
@@ -379,7 +379,7 @@ extension ModelReport.Part {
         files: [String]
     ) {
         var counts: [String: Int] = [:]
-        // Whole numbers are positions, not parameters.
+        // Integers are position ids, not parameters.
         for (type, shape) in tensors where type.rawValue.contains("F") {
             counts[type.rawValue, default: 0] += shape.reduce(1, *)
         }

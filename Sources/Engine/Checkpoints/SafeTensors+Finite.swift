@@ -1,9 +1,9 @@
 import CKernels
 
 extension SafeTensors {
-    /// What is wrong with the values of a tensor: where the first NaN or infinity is, and which.
+    /// Describes the first NaN or infinity in a tensor and its position.
     ///
-    /// - Returns: nil when all are finite, and for tensors of whole numbers
+    /// - Returns: nil if all values are finite, and for integer tensors
     func flaw(in name: String) -> String? {
         guard let info = info(name), let bytes = bytes(name), let start = bytes.baseAddress
         else { return nil }

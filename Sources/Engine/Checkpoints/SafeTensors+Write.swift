@@ -3,7 +3,7 @@ import Foundation
 extension SafeTensors {
     /// Writes float32 tensors under a temporary name and renames the file when it is complete.
     ///
-    /// - Throws: `OutputError` when the file cannot be written
+    /// - Throws: `OutputError` if the file cannot be written
     package static func write(
         _ tensors: [(String, Tensor)],
         metadata: [String: String] = [:],

@@ -18,14 +18,14 @@ package final class SafeTensors: Sendable {
         case int8 = "I8"
         case uint8 = "U8"
         case bool = "BOOL"
-        /// Eight bits: a sign, four of exponent and three of mantissa, without infinity.
+        /// 8 bits: 1 for the sign, 4 for the exponent and 3 for the mantissa; no infinity.
         case float8 = "F8_E4M3"
-        /// Eight bits: a sign, five of exponent and two of mantissa, the upper half of an F16.
+        /// 8 bits: 1 for the sign, 5 for the exponent and 2 for the mantissa; the upper half of an F16.
         case wideFloat8 = "F8_E5M2"
         /// Anything else. Tensors of such types can be skipped, but not read.
         case other = "?"
 
-        /// Bytes of an element; 0 where that is unknown.
+        /// Bytes per element; 0 if unknown.
         var size: Int {
             switch self {
             case .float64, .int64: 8
@@ -66,7 +66,7 @@ package final class SafeTensors: Sendable {
         (entries, metadata) = try SafeTensors.header(mapping.bytes, place: path)
     }
 
-    /// Where the tensors begin, in bytes.
+    /// Offset of the tensors in the file, in bytes.
     package var headerBytes: Int {
         8 + Int(UInt64(littleEndian: mapping.bytes.loadUnaligned(as: UInt64.self)))
     }
@@ -77,22 +77,22 @@ package final class SafeTensors: Sendable {
     /// Type and shape of a tensor, or nil.
     package func info(_ name: String) -> Info? { entries[name] }
 
-    /// The tensor's bytes as they lie in the file, valid while this object exists.
+    /// The tensor's bytes as stored in the file, valid while this object exists.
     package func bytes(_ name: String) -> UnsafeRawBufferPointer? {
         entries[name].map { UnsafeRawBufferPointer(rebasing: mapping.bytes[$0.range]) }
     }
 
     /// A float tensor as float32, in the file's order of axes.
     ///
-    /// - Throws: `InputError` when it is missing or not of a float type
+    /// - Throws: `InputError` if it is missing or not of a float type
     package func tensor(_ name: String) throws(InputError) -> Tensor {
         guard let info = entries[name] else { throw missing(name) }
         return try tensor(name, elements: 0..<info.shape.reduce(1, *)).reshaped(info.shape)
     }
 
-    /// Some neighbouring elements of a float tensor as float32, flat.
+    /// A range of consecutive elements of a float tensor as float32, flat.
     ///
-    /// - Throws: `InputError` when it is missing or not of a float type
+    /// - Throws: `InputError` if it is missing or not of a float type
     func tensor(_ name: String, elements: Range<Int>) throws(InputError) -> Tensor {
         guard let info = entries[name], let whole = bytes(name) else { throw missing(name) }
         guard Self.floats.contains(info.type) else { throw notFloat(name) }
@@ -126,9 +126,9 @@ package final class SafeTensors: Sendable {
         }
     }
 
-    /// A tensor of whole numbers, flat.
+    /// An integer tensor, flat.
     ///
-    /// - Throws: `InputError` when it is missing or not of an integer type
+    /// - Throws: `InputError` if it is missing or not of an integer type
     package func integers(_ name: String) throws(InputError) -> [Int] {
         guard let info = entries[name], let raw = bytes(name) else { throw missing(name) }
         let count = info.shape.reduce(1, *)
@@ -152,7 +152,7 @@ package final class SafeTensors: Sendable {
         }
     }
 
-    /// The supported types of weights.
+    /// The supported element types of weights.
     static let floats: Set<ElementType> = [
         .float64, .float32, .float16, .bfloat16, .float8, .wideFloat8,
     ]
@@ -175,7 +175,7 @@ extension SafeTensors {
     private static func otherFormat(
         _ bytes: UnsafeRawBufferPointer
     ) -> (kind: String, remedy: String)? {
-        // As PyTorch writes them now, and as it did before version 1.6.
+        // PyTorch's current format, and its format before version 1.6.
         for start in [Array("PK\u{3}\u{4}".utf8), [0x80, 2, 0x8A, 10, 0x6C]]
         where bytes.starts(with: start) {
             return (
@@ -194,7 +194,7 @@ extension SafeTensors {
         return nil
     }
 
-    /// Other files that people name by mistake.
+    /// Other files that users name by mistake.
     private static func notWeights(
         _ bytes: UnsafeRawBufferPointer
     ) -> (kind: String, remedy: String)? {
@@ -228,7 +228,7 @@ extension SafeTensors {
         }
         let length = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
         guard length <= longestHeader, length <= bytes.count - 8 else {
-            // Only now: a header may be of a length that begins as such a file does.
+            // Checked only now: the length of a valid header may begin with the same bytes as such a file.
             if let other = notWeights(bytes) {
                 throw InputError(place, "it is \(other.kind)", fix: other.remedy)
             }
@@ -248,7 +248,7 @@ extension SafeTensors {
             guard let entry = value.object, let dtype = entry["dtype"]?.string,
                 (1...longestType).contains(dtype.utf8.count)
             else { throw damaged("'\(name.prefix(80))' has no type") }
-            // An unknown one matters only if the tensor is needed.
+            // An unknown type matters only if the tensor is needed.
             let type = ElementType(rawValue: dtype) ?? .other
             let shape = (entry["shape"]?.array ?? []).compactMap(\.integer)
             let offsets = (entry["data_offsets"]?.array ?? []).compactMap(\.integer)
@@ -284,7 +284,7 @@ extension SafeTensors {
 
 /// A file mapped read-only.
 ///
-/// `@unchecked Sendable`: the memory is never written.
+/// `@unchecked Sendable`: `bytes` is constant, and the memory that it points to is mapped read-only until `deinit`.
 private final class Mapping: @unchecked Sendable {
     let bytes: UnsafeRawBufferPointer
 

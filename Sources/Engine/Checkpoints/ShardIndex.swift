@@ -3,13 +3,13 @@ import Foundation
 /// A `*.safetensors.index.json`: which shard holds which tensor.
 struct ShardIndex: Sendable {
     let path: String
-    /// Shard by tensor.
+    /// Name of the shard by name of the tensor.
     let map: [String: String]
 
     /// Maximum number of shards.
     private static let maxShards = 1000
 
-    /// - Throws: `InputError` when it is not an index, or names files that are not beside it
+    /// - Throws: `InputError` if the file is not an index, or names files outside its folder
     init(file path: String) throws(InputError) {
         self.path = path
         func fault(_ problem: String) -> InputError {
@@ -45,7 +45,7 @@ struct ShardIndex: Sendable {
 
     /// Opens all shards.
     ///
-    /// - Throws: `InputError` when one is missing or damaged, lacks a tensor of the index, or holds
+    /// - Throws: `InputError` if a shard is missing or damaged, lacks a tensor of the index, or holds
     ///   one that the index does not place there
     func table(folder: String) throws(InputError) -> WeightTable {
         var table = WeightTable(place: path)

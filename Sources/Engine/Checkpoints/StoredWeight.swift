@@ -1,17 +1,17 @@
-/// A weight as it lies in its mapped file, for devices that convert it themselves.
+/// A weight as stored in its memory-mapped file, for devices that convert it themselves.
 package struct StoredWeight {
     /// Keeps the bytes mapped.
     private let file: SafeTensors
-    /// In order; F32, F16 or BF16.
+    /// The elements in order, as F32, F16 or BF16.
     let bytes: UnsafeRawBufferPointer
     let type: SafeTensors.ElementType
 
-    /// Nil for types that not every device reads, and where the elements are not aligned in the file.
+    /// Nil for types that some devices cannot read, and if the elements are not aligned in the file.
     ///
     /// - Parameters:
-    ///   - file: keeps the bytes
-    ///   - bytes: of neighbouring elements
-    ///   - type: of these
+    ///   - file: the file, which keeps the bytes mapped
+    ///   - bytes: the bytes of consecutive elements
+    ///   - type: their type
     package init?(
         _ file: SafeTensors,
         _ bytes: UnsafeRawBufferPointer,
@@ -26,12 +26,12 @@ package struct StoredWeight {
     /// Number of elements.
     var count: Int { bytes.count / type.size }
 
-    /// Some neighbouring elements.
+    /// A range of consecutive elements.
     func elements(_ range: Range<Int>) -> StoredWeight? {
         let part = range.lowerBound * type.size..<range.upperBound * type.size
         return StoredWeight(file, UnsafeRawBufferPointer(rebasing: bytes[part]), type)
     }
 
-    /// The same in float32, flat.
+    /// The elements as float32, flat.
     var tensor: Tensor { SafeTensors.floats(bytes, type, count: count) }
 }

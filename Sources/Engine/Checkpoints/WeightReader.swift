@@ -1,5 +1,5 @@
-/// The weights of one component, with adapters merged in; records which were read, so
-/// that a model with unknown weights is rejected.
+/// The weights of one component, with adapters merged in. Records which weights were read, so
+/// that a model with unknown ones is rejected.
 package final class WeightReader {
     private let table: WeightTable
     private let changes: [String: [AdapterChange]]
@@ -8,7 +8,7 @@ package final class WeightReader {
 
     /// - Parameters:
     ///   - table: where the weights are stored
-    ///   - changes: what adapters do to them, by weight, in order
+    ///   - changes: the adapters' changes by weight, in order
     init(_ table: WeightTable, changes: [String: [AdapterChange]] = [:]) {
         self.table = table
         self.changes = changes
@@ -16,17 +16,17 @@ package final class WeightReader {
 
     /// Opens the weights in a component's folder in the Diffusers layout.
     ///
-    /// - Throws: `InputError` when there are none, or a file is damaged
+    /// - Throws: `InputError` if there are none, or a file is damaged
     package convenience init(folder: String, component: String) throws(InputError) {
         self.init(try ComponentFiles(folder: "\(folder)/\(component)").table())
     }
 
-    /// Whether a tensor is there.
+    /// Whether a tensor exists.
     package func has(_ name: String) -> Bool { table.shape(name) != nil }
 
-    /// Checks a weight by the file's header, and counts it as read.
+    /// Checks a weight against the file's header, and counts it as read.
     ///
-    /// - Throws: `InputError` when it is missing, of another shape, or not of a float type
+    /// - Throws: `InputError` if it is missing, of another shape, or not of a float type
     func check(_ name: String, _ shape: [Int]) throws(InputError) {
         try table.check(name, shape)
         seen.insert(name)
@@ -37,7 +37,7 @@ package final class WeightReader {
 
     /// One tensor as float32, in the file's order of axes.
     ///
-    /// - Throws: `InputError` when it is missing or of another shape, and when it is not finite
+    /// - Throws: `InputError` if it is missing or of another shape, or if it is not finite
     package func tensor(_ name: String, _ shape: [Int]) throws(InputError) -> Tensor {
         try checkNumbers(name, shape)
         var tensor = try table.tensor(name)
@@ -45,9 +45,9 @@ package final class WeightReader {
         return tensor
     }
 
-    /// One tensor as its file has it.
+    /// One tensor as stored in its file.
     ///
-    /// - Returns: nil where that is not the weight itself
+    /// - Returns: nil if that is not the weight itself
     /// - Throws: as `tensor`
     func stored(_ name: String, _ shape: [Int]) throws(InputError) -> StoredWeight? {
         try checkNumbers(name, shape)
@@ -56,7 +56,7 @@ package final class WeightReader {
 
     private func checkNumbers(_ name: String, _ shape: [Int]) throws(InputError) {
         try check(name, shape)
-        // Some weights are read once for each form in which they are stored.
+        // Some weights are read more than once; their values are checked only once.
         if finite.insert(name).inserted { try table.refuseFlaw(in: name) }
     }
 

@@ -4,12 +4,12 @@ extension Model {
     /// Rejects NaN and infinities in the weights that a render reads, before its first step. The process that
     /// prepares the weights finds them too, but perhaps hours later, on another machine.
     ///
-    /// The first scan of large files reads all of them; that they are finite is recorded under their identity,
+    /// The first scan of large files reads all of them. It records under their identity that they are finite,
     /// so later scans cost nothing.
     ///
     /// - Parameters:
-    ///   - used: as `check` returns it
-    ///   - folder: of the records; nil keeps none
+    ///   - used: the result of `check`
+    ///   - folder: the folder of the records; nil keeps none
     ///   - smallest: minimum size in bytes for which a record is kept
     ///   - settling: seconds for which a file must have been unchanged
     /// - Returns: how many weights were read
@@ -47,7 +47,7 @@ extension Model {
                 try files(component).compactMap(FileIdentity.init(of:)) == before,
                 before.allSatisfy({ $0.isSettled(for: settling) })
             else { continue }
-            // The cache may be read-only or full: then the next start scans again.
+            // If the cache is read-only or full, the next start scans again.
             try? FileManager.default.createDirectory(
                 atPath: folder,
                 withIntermediateDirectories: true,

@@ -4,15 +4,15 @@
 package struct WeightTable: Sendable {
     /// How a stored tensor becomes the weight.
     enum Form: Equatable, Sendable {
-        /// Unchanged, in the given shape: a 1 × 1 convolution is a matrix, too.
+        /// Unchanged, in the given shape: a 1 × 1 convolution can be read as a matrix.
         case same
-        /// One of three equal parts that are concatenated.
+        /// One of three equal parts of a concatenated tensor, by index.
         case third(Int)
         /// Transposed.
         case transposed
     }
 
-    /// One weight.
+    /// Where and how one weight is stored.
     struct Entry: Sendable {
         let file: SafeTensors
         /// Its name in the file.
@@ -20,7 +20,7 @@ package struct WeightTable: Sendable {
         let form: Form
         /// Its shape as the network needs it.
         let shape: [Int]
-        /// The tensor whose number it is multiplied by.
+        /// Name of the tensor with its scale factor; nil if it has none.
         var scale: String? { file.scaleName(of: name) }
     }
 
@@ -49,7 +49,7 @@ package struct WeightTable: Sendable {
     /// Names of all weights, sorted.
     package var names: [String] { entries.keys.sorted() }
 
-    /// The shape of a weight, or nil where there is none of this name.
+    /// The shape of a weight, or nil if there is none of this name.
     package func shape(_ name: String) -> [Int]? { entries[name]?.shape }
 
     /// The type in which the file stores a weight.
@@ -71,9 +71,9 @@ package struct WeightTable: Sendable {
         )
     }
 
-    /// Checks a weight by the header; reads no data.
+    /// Checks a weight against the file's header; does not read its values.
     ///
-    /// - Throws: `InputError` when it is missing, of another shape, or not of a float type
+    /// - Throws: `InputError` if it is missing, of another shape, or not of a float type
     func check(_ name: String, _ shape: [Int]) throws(InputError) {
         guard let entry = entries[name] else { throw missing(name) }
         guard entry.shape == shape else {
@@ -98,7 +98,7 @@ package struct WeightTable: Sendable {
 
     /// Reads one weight.
     ///
-    /// - Throws: `InputError` when it is missing or not of a float type
+    /// - Throws: `InputError` if it is missing or not of a float type
     package func tensor(_ name: String) throws(InputError) -> Tensor {
         guard let entry = entries[name] else { throw missing(name) }
         let stored = try stored(entry)
@@ -110,9 +110,9 @@ package struct WeightTable: Sendable {
         return stored * scale
     }
 
-    /// A weight as its file has it.
+    /// A weight as stored in its file.
     ///
-    /// - Returns: nil where its numbers, their type or their order have to be changed
+    /// - Returns: nil if its values, their type or their order have to be changed
     func storedWeight(_ name: String) -> StoredWeight? {
         guard let entry = entries[name], entry.scale == nil,
             let type = entry.file.info(entry.name)?.type, let bytes = entry.file.bytes(entry.name),
@@ -126,7 +126,7 @@ package struct WeightTable: Sendable {
         }
     }
 
-    /// A weight before its factor.
+    /// A weight before its scale factor is applied.
     private func stored(_ entry: Entry) throws(InputError) -> Tensor {
         switch entry.form {
         case .same:
@@ -142,7 +142,7 @@ package struct WeightTable: Sendable {
 }
 
 extension Tensor {
-    /// A transposed matrix.
+    /// The transposed matrix.
     func transposed() -> Tensor {
         precondition(shape.count == 2, "\(shape)")
         let (rows, columns) = (shape[0], shape[1])

@@ -1,7 +1,7 @@
-/// How many views a worker predicts together: found by measuring. For each shape of view the size is doubled while that makes
-/// at least a twentieth more views a second. Pure: times in, sizes out.
+/// How many views a worker predicts together, found by measuring. For each shape of view, the size is doubled as long
+/// as that raises the throughput (views per second) by at least a twentieth. Pure: times in, sizes out.
 package struct BatchSizes: Sendable {
-    /// Views of one shape, which can share a batch.
+    /// Shape of a view; views of the same shape can share a batch.
     package struct Shape: Hashable, Sendable {
         package let latent: [Int]
         package let evaluations: Int
@@ -13,17 +13,17 @@ package struct BatchSizes: Sendable {
         }
     }
 
-    /// Views that are predicted together, at most.
+    /// Maximum number of views that are predicted together.
     package static let most = 32
-    /// Growth of the throughput for which a doubled size is kept.
+    /// Minimum gain in throughput for which a doubled size is kept.
     private static let growth = 1.05
 
     private struct Search: Sendable {
         var size = 1
         var isSettled = false
-        /// Batches of the present size so far; the first is slower and does not count.
+        /// Batches of the current size so far; the first one is slower and does not count.
         var batches = 0
-        /// Best views per second of the present size, and of the one before.
+        /// Best throughput of the current size and of the one before, in views per second.
         var best = 0.0
         var before = 0.0
     }
@@ -33,24 +33,24 @@ package struct BatchSizes: Sendable {
     private var searches: [Shape: Search] = [:]
 
     /// - Parameters:
-    ///   - limit: the largest size
-    ///   - isMeasured: whether to begin with one and measure; otherwise every batch has the largest size
+    ///   - limit: the maximum size
+    ///   - isMeasured: whether to begin with one view and measure; otherwise every batch has the maximum size
     package init(limit: Int = 1, isMeasured: Bool = false) {
         self.limit = max(1, min(limit, Self.most))
         mayGrow = isMeasured
     }
 
-    /// The size for views of a shape.
+    /// The batch size for views of a shape.
     package func size(of shape: Shape) -> Int {
         mayGrow ? min(limit, searches[shape]?.size ?? 1) : limit
     }
 
-    /// The largest size in use: what to hold units for.
+    /// The largest size in use; units need to be gathered only up to this number.
     package var largest: Int {
         mayGrow ? min(limit, searches.values.map(\.size).max() ?? 1) : limit
     }
 
-    /// A batch was predicted.
+    /// Records the time that a batch took.
     package mutating func note(_ shape: Shape, views: Int, seconds: Double) {
         guard mayGrow else { return }
         var search = searches[shape] ?? Search()
@@ -72,12 +72,12 @@ package struct BatchSizes: Sendable {
         }
     }
 
-    /// Records that larger batches do not fit in memory.
+    /// Records that batches of more than `views` do not fit in memory.
     package mutating func restrict(to views: Int) { limit = max(1, min(limit, views)) }
 }
 
 extension WorkUnit {
-    /// Whether it can be predicted in one batch with another view.
+    /// Whether it can be predicted in the same batch as another view.
     package func sharesBatch(with other: WorkUnit) -> Bool {
         guard case .predict(let view) = work, case .predict(let second) = other.work,
             let shape = BatchSizes.Shape(self)

@@ -6,7 +6,7 @@ package final class Cancellation: Sendable {
 
     package init() {}
 
-    /// Requests that the computation end; callable from any thread.
+    /// Requests that the computation stop; callable from any thread.
     package func cancel() { happened.store(true, ordering: .relaxed) }
 
     package var isCancelled: Bool { happened.load(ordering: .relaxed) }
@@ -19,7 +19,7 @@ package final class Cancellation: Sendable {
     }
 }
 
-/// A computation ended early because its result is not wanted.
+/// A computation stopped early because its result is not wanted.
 package struct ComputationCancelled: Error, Equatable, CustomStringConvertible {
     package init() {}
     package var description: String { "cancelled" }

@@ -1,16 +1,16 @@
-/// What one evaluation of the denoiser takes.
+/// The input of one evaluation of the denoiser.
 package struct DenoiserInput: Sendable {
     /// `[n, height, width, channels]`, scaled for the model.
     package var latents: Tensor
-    /// Of the noise schedule.
+    /// Timestep of the noise schedule.
     package var timestep: Float
-    /// `[n, tokens, width]`
+    /// Prompt embeddings, `[n, tokens, width]`.
     package var context: Tensor
-    /// `[n, width]`, for models that use it.
+    /// Pooled prompt embeddings, `[n, width]`, for models that use them.
     package var pooled: Tensor?
-    /// n times six sizes, for models that use them; n times five for their refiner.
+    /// Size and crop ids for models that use them: n times six numbers, or n times five for a refiner.
     package var timeIDs: [[Float]]?
-    /// The scale, which only models that were distilled with it read.
+    /// The guidance scale; only guidance-distilled models use it.
     package var guidance: Float
 
     package init(
@@ -26,11 +26,11 @@ package struct DenoiserInput: Sendable {
     }
 }
 
-/// One evaluation of the denoiser, in steps, so that a device is not idle between two of them. Whoever makes it has checked its
-/// input and, on an asynchronous device, uploaded it; then `start` and `finish` are called once each, in this order. Elsewhere
-/// `finish` does everything.
+/// One evaluation of the denoiser, split into steps so that a device does not idle between two evaluations. When it is
+/// created, its input is checked and, on an asynchronous device, uploaded. Then `start` and `finish` are called once
+/// each, in this order. On other devices `finish` does everything.
 ///
-/// On a GPU, while evaluation n is computed, n + 1 may be made; it is started when n has finished.
+/// On a GPU, evaluation n + 1 may be created while evaluation n is computed; it is started when n has finished.
 package protocol DenoiserEvaluation: AnyObject {
     /// Enqueues the operations. Does not wait for the device.
     ///
@@ -40,7 +40,8 @@ package protocol DenoiserEvaluation: AnyObject {
     /// Waits for the predictions.
     ///
     /// - Returns: `[n, height, width, channels]`, noise or velocity, as the model was trained
-    /// - Throws: `DeviceError`, `ComputationCancelled`, on a processor also what weights that are read now throw
+    /// - Throws: `DeviceError`, `ComputationCancelled`; on the processor also the errors of reading
+    ///   weights, if they are read now
     func finish() throws -> Tensor
 }
 

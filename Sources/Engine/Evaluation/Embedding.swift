@@ -1,9 +1,9 @@
 import CSodium
 
-/// Tensors that a worker is sent once and that units of work reference by digest: an encoded prompt, or
-/// tokens of a picture that its tiles attend to.
+/// Tensors that are sent to a worker once and that units of work reference by digest: an encoded prompt, or tokens of a
+/// picture that its tiles attend to.
 package struct Embedding: Sendable, Equatable {
-    /// `[1, tokens, width]`
+    /// The prompt embedding or the picture's tokens, `[1, tokens, width]`.
     package let context: Tensor
     /// `[1, width]`, for models that use a pooled embedding.
     package let pooled: Tensor?
@@ -23,7 +23,7 @@ package struct EmbeddingDigest: Hashable, Sendable, CustomStringConvertible {
     package static let count = 32
     package let bytes: [UInt8]
 
-    /// - Returns: nil unless there are 32 bytes
+    /// - Returns: nil if there are not exactly 32 bytes
     package init?(bytes: [UInt8]) {
         guard bytes.count == Self.count else { return nil }
         self.bytes = bytes

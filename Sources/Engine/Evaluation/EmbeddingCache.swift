@@ -1,13 +1,13 @@
-/// The most recently used embeddings, by digest.
+/// The most recently used embeddings by digest.
 package struct EmbeddingCache: Sendable {
     private let capacity: Int
-    /// Least recently used first.
+    /// Embeddings in order of use, the least recently used first.
     private var entries: [Embedding] = []
 
-    /// Bytes that are kept, unless a single unit needs more.
+    /// Maximum bytes to keep, unless a single unit needs more.
     private static let maxBytes = 192 << 20
 
-    /// - Parameter capacity: at least as many as one unit references
+    /// - Parameter capacity: maximum number of embeddings; at least as many as one unit references
     package init(capacity: Int = 16) {
         precondition(capacity >= 2, "\(capacity)")
         self.capacity = capacity
@@ -17,7 +17,7 @@ package struct EmbeddingCache: Sendable {
         entries.contains { $0.digest == digest }
     }
 
-    /// Looks one up, which makes it the most recently used.
+    /// Looks up an embedding and marks it as the most recently used.
     package mutating func find(_ digest: EmbeddingDigest) -> Embedding? {
         guard let place = entries.firstIndex(where: { $0.digest == digest }) else { return nil }
         let entry = entries.remove(at: place)
@@ -25,7 +25,7 @@ package struct EmbeddingCache: Sendable {
         return entry
     }
 
-    /// Adds one, evicting the least recently used.
+    /// Adds an embedding and evicts the least recently used ones.
     package mutating func insert(_ value: Embedding) {
         entries.removeAll { $0.digest == value.digest }
         entries.append(value)

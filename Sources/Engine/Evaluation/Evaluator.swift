@@ -1,32 +1,33 @@
 import Synchronization
 
-/// Evaluates units of work with the networks of a model, for workers and for the coordinator's own
-/// units: guidance, shape checks and batching are here and nowhere else.
+/// Evaluates units of work with the networks of a model, for workers and for the coordinator's own units. Guidance,
+/// shape checks and batching are implemented only here.
 package final class Evaluator: Sendable {
-    /// Tests put a fake model here.
+    /// The model's networks; tests use a fake model here.
     package let networks: any ModelNetworks
     private let evaluated = Atomic<Int>(0)
-    /// Rows of a batch for which the device has memory, as far as is known.
+    /// Maximum rows of a batch that fit in the device's memory, as far as is known.
     private let fitting = Atomic<Int>(.max)
 
     package init(_ networks: any ModelNetworks) {
         self.networks = networks
     }
 
-    /// Denoiser evaluations so far, of one latent each: two for a guided view.
+    /// Number of denoiser evaluations so far, one per latent: two for a guided view.
     package var evaluations: Int { evaluated.load(ordering: .relaxed) }
 
-    /// Views for which the device has memory, once larger batches have failed.
+    /// Maximum views that fit in the device's memory; nil until a larger batch has failed.
     package var fittingViews: Int? {
         let rows = fitting.load(ordering: .relaxed)
         return rows == .max ? nil : max(1, rows / 2)
     }
 
-    /// Computes units. Compatible ones may share a batch of the denoiser; on a processor every result is
-    /// bit-identical in any batch. Batches for which the device has no memory are halved, and their size remembered.
+    /// Computes units. Compatible units may share a batch of the denoiser; on the processor, every result
+    /// is bit-identical in any batch. Batches that do not fit in the device's memory are halved, and the
+    /// size that fits is remembered.
     ///
     /// - Parameters:
-    ///   - units: with all the embeddings that they reference
+    ///   - units: the units, with all embeddings that they reference
     ///   - cancellation: checked between the blocks of the networks
     /// - Returns: results in the order of the units
     /// - Throws: whatever the networks throw, and `InputError` for embeddings or predictions that do not fit
@@ -64,7 +65,7 @@ package final class Evaluator: Sendable {
         return results
     }
 
-    /// Rows of one evaluation of the denoiser, and the views that they belong to.
+    /// The rows of one evaluation of the denoiser, and the views that they belong to.
     fileprivate struct Batch {
         var views: [WorkUnit.View] = []
         var latents: [Tensor] = []
@@ -96,7 +97,7 @@ package final class Evaluator: Sendable {
             }
         }
 
-        /// Throws unless embeddings and ids of all rows have the same shapes.
+        /// Throws unless the embeddings and ids of all rows have the same shapes.
         func check() throws(InputError) {
             let contexts = embeddings.map(\.context)
             let pooled = embeddings.compactMap(\.pooled)
@@ -120,7 +121,7 @@ package final class Evaluator: Sendable {
             }
         }
 
-        /// Predictions of some rows, each a tensor.
+        /// Splits the predictions of a range of rows into one tensor per row.
         func rows(of predictions: Tensor, _ rows: Range<Int>) throws(InputError) -> [Tensor] {
             let shape = latents[0].shape
             let channels = shape[3] - views[0].pictureChannels
@@ -134,7 +135,7 @@ package final class Evaluator: Sendable {
             return predictions.rows
         }
 
-        /// The views' predictions from those of all rows.
+        /// Combines the predictions of all rows into those of the views.
         func guided(_ rows: [Tensor]) -> [Tensor] {
             var rows = rows[...]
             return views.map { view in
@@ -147,7 +148,7 @@ package final class Evaluator: Sendable {
     private func predict(_ batch: Batch, _ cancellation: Cancellation) throws -> [Tensor] {
         try batch.check()
         let count = batch.latents.count
-        // A view of many prompts may have more rows than a batch should.
+        // A view with many prompts may have more rows than fit in a batch.
         let most = max(2, networks.batchRows)
         let rows = try stride(from: 0, to: count, by: most).flatMap { first in
             try predictions(of: batch, first..<min(count, first + most), cancellation)
@@ -155,11 +156,11 @@ package final class Evaluator: Sendable {
         return batch.guided(rows)
     }
 
-    /// Prepares views for a device that computes while its thread does other things: their input is uploaded.
+    /// Prepares views for a device that computes while its thread does other work, by uploading their input.
     ///
-    /// - Parameters: as of `evaluate`
-    /// - Returns: nil if they are not views, or not a single evaluation, or cannot be prepared: then `evaluate` computes
-    ///   them, or says why not
+    /// - Parameters: as in `evaluate`
+    /// - Returns: nil if they are not views, do not fit in a single evaluation, or cannot be prepared; `evaluate` then
+    ///   computes them or reports why not
     package func staged(_ units: [WorkUnit], cancellation: Cancellation) -> StagedViews? {
         guard networks.isAsynchronous else { return nil }
         let limit = fitting.load(ordering: .relaxed)
@@ -176,7 +177,7 @@ package final class Evaluator: Sendable {
         return StagedViews(self, batch, evaluation)
     }
 
-    /// Views that are one evaluation of the denoiser on an asynchronous device; used by one thread.
+    /// Views that share one evaluation of the denoiser on an asynchronous device. Used by one thread.
     package final class StagedViews {
         private let evaluator: Evaluator
         private let batch: Batch
@@ -190,9 +191,9 @@ package final class Evaluator: Sendable {
             (self.evaluator, self.batch, self.evaluation) = (evaluator, batch, evaluation)
         }
 
-        /// Starts the evaluation; does not wait for it.
+        /// Starts the evaluation without waiting for it.
         ///
-        /// - Throws: `DeviceError`, `ComputationCancelled`. In place of what failed, `evaluate` may be called.
+        /// - Throws: `DeviceError`, `ComputationCancelled`. After a failure, `evaluate` may be called instead.
         package func start() throws {
             evaluator.evaluated.add(batch.latents.count, ordering: .relaxed)
             try noting { try evaluation.start() }
@@ -200,23 +201,23 @@ package final class Evaluator: Sendable {
 
         /// Waits for the evaluation.
         ///
-        /// - Returns: what each view is made of, for `results(of:)`
-        /// - Throws: as `start`, and `InputError` for predictions that do not fit
+        /// - Returns: one prediction per row, for `results(of:)`
+        /// - Throws: as `start`, and `InputError` for predictions of the wrong shape
         package func finish() throws -> [Tensor] {
             try noting {
                 try batch.rows(of: try evaluation.finish(), batch.latents.indices)
             }
         }
 
-        /// Applies guidance.
+        /// Applies guidance and makes the results.
         ///
-        /// - Parameter rows: from `finish`
+        /// - Parameter rows: the result of `finish`
         /// - Returns: results in the order of the units
         package func results(of rows: [Tensor]) -> [WorkResult] {
             batch.guided(rows).map { WorkResult(tensor: $0) }
         }
 
-        /// Remembers for which size there was no memory.
+        /// Remembers the batch size for which memory was too small.
         private func noting<T>(_ body: () throws -> T) throws -> T {
             do {
                 return try body()
@@ -231,7 +232,7 @@ package final class Evaluator: Sendable {
 
     private func restrict(to rows: Int) { fitting.store(max(1, rows), ordering: .relaxed) }
 
-    /// Predictions of some rows, in as many batches as the device's memory requires.
+    /// Predictions of a range of rows, in as many batches as the device's memory requires.
     private func predictions(
         of batch: Batch,
         _ rows: Range<Int>,

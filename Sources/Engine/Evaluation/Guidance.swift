@@ -1,9 +1,9 @@
 /// Classifier-free guidance (Ho and Salimans, 2021), and its extension to several prompts (Liu et al., 2022).
 extension WorkUnit.View {
-    /// The prediction of a view: the only one, or uncond + Σ guidance · weight · (text − uncond).
+    /// The prediction of a view: the only one unchanged, or uncond + Σ guidance · weight · (text − uncond).
     ///
-    /// - Parameter predictions: one for each conditioning of the guided view, all of one shape
-    /// - Returns: of that shape
+    /// - Parameter predictions: one for each conditioning of the view, all of the same shape
+    /// - Returns: the combined prediction, of the same shape
     package func guided(_ predictions: [Tensor]) -> Tensor {
         precondition(predictions.count == conditioning.count, "\(predictions.count) predictions")
         guard predictions.count > 1 else { return predictions[0] }
@@ -23,7 +23,7 @@ extension WorkUnit.View {
         return result
     }
 
-    /// By how much guidance may enlarge a prediction; 0 for a single one.
+    /// The factor by which guidance may amplify a prediction; 0 for a single one.
     package var gain: Float {
         conditioning.count > 1
             ? conditioning.dropFirst().reduce(0) { $0 + abs(guidance * $1.weight) } : 0
@@ -31,7 +31,7 @@ extension WorkUnit.View {
 }
 
 extension WorkUnit {
-    /// The result of a guided view, from those of its halves.
+    /// Combines the results of a guided view's halves.
     package func joined(_ halves: [WorkResult]) -> WorkResult {
         guard case .predict(let view) = work else { preconditionFailure("\(name) has no halves") }
         return WorkResult(tensor: view.guided(halves.map(\.wholeTensor)))

@@ -1,9 +1,9 @@
 /// Identifies the weights that a process uses.
 package struct ModelIdentity: Hashable, Sendable {
-    /// BLAKE2b-256 over the UNet's and VAE's configs and weights and the LoRA files merged into
-    /// them, in lower-case hex.
+    /// BLAKE2b-256 over the configurations and weights of the UNet and the VAE and the LoRA files merged
+    /// into them, in lower-case hex.
     package let digest: String
-    /// The path it was loaded from, for people.
+    /// The path that the model was loaded from, for messages.
     package let path: String
 
     package init(digest: String, path: String) {
@@ -11,9 +11,9 @@ package struct ModelIdentity: Hashable, Sendable {
         self.path = path
     }
 
-    /// Reads all weights of the UNet and the VAE once.
+    /// Reads all weights of the UNet and the VAE once to compute the digest.
     ///
-    /// - Throws: `InputError` when a file is missing
+    /// - Throws: `InputError` if a file is missing
     package init(of model: Model) throws(InputError) {
         self.init(digest: try model.digest(), path: model.path)
     }

@@ -1,34 +1,33 @@
 import Synchronization
 
-/// The networks that an evaluator computes with.
+/// The networks that an evaluator runs.
 package protocol ModelNetworks: AnyObject, Sendable {
-    /// What was loaded.
+    /// Identity of the loaded model.
     var identity: ModelIdentity { get }
-    /// Names of the numerical backend and of the precision, as on the command line.
+    /// Names of the backend and of the precision, as on the command line.
     var backend: String { get }
     var precision: String { get }
-    /// Threads that compute one unit.
+    /// Number of threads that compute one unit.
     var threads: Int { get }
-    /// What computes, if it is not the processor: "NVIDIA H100 80GB HBM3 (cuda:0)".
+    /// Name of the device: "NVIDIA H100 80GB HBM3 (cuda:0)"; nil for the processor.
     var device: String? { get }
-    /// Maximum batch of the denoiser up to which units are gathered: on a CPU the two rows of
-    /// a guided view.
+    /// Maximum rows of a denoiser batch, up to which units are gathered; on a CPU, the two rows of a guided view.
     var batchRows: Int { get }
-    /// Whether larger batches may be faster, so that it is worth measuring.
+    /// Whether larger batches may be faster, so that measuring pays off.
     var mayGainFromBatches: Bool { get }
 
-    /// Whether the device computes while its thread does other things, so that it is worth uploading the input of the
-    /// next evaluation meanwhile.
+    /// Whether the device computes while its thread does other work, so that the input of the next evaluation
+    /// should be uploaded meanwhile.
     var isAsynchronous: Bool { get }
 
-    /// Prepares an evaluation of the denoiser. Its steps may be called between those of others, and between evaluations
-    /// of the VAE.
+    /// Prepares an evaluation of the denoiser. Its steps may be interleaved with those of other evaluations, and
+    /// with evaluations of the VAE.
     ///
     /// - Parameters:
-    ///   - input: for one batch
+    ///   - input: the input of one batch
     ///   - cancellation: checked within the evaluation where that is cheap
-    /// - Returns: the evaluation, which predicts something of the shape of `input.latents`
-    /// - Throws: `InputError` when the inputs do not fit the model, `ComputationCancelled`, `DeviceError`
+    /// - Returns: the evaluation; its predictions have the shape of `input.latents`
+    /// - Throws: `InputError` if the inputs do not fit the model, `ComputationCancelled`, `DeviceError`
     func evaluation(
         of input: DenoiserInput,
         cancellation: Cancellation
@@ -38,14 +37,13 @@ package protocol ModelNetworks: AnyObject, Sendable {
     ///
     /// - Parameters:
     ///   - half: decoder or encoder
-    ///   - input: `[1, height, width, channels]`, a latent, or `[1, height · factor, width · factor, 3]`,
-    ///     a picture; a part includes its margins
+    ///   - input: a latent, `[1, height, width, channels]`, or a picture, `[1, height · factor, width · factor, 3]`;
+    ///     for a tile, including its margins
     ///   - part: what to compute of a tile; nil for a whole latent or picture
-    ///   - tokens: `[1, tokens, width]` each, of the picture, which a tile attends to
+    ///   - tokens: tokens of the picture that a tile attends to, each `[1, tokens, width]`
     ///   - cancellation: as in `evaluation`
-    /// - Returns: the picture, about −1…1, the latent as samplers take it, or what the part asks for
-    /// - Throws: `InputError` when the weights cannot be read or the input does not fit them,
-    ///   `ComputationCancelled`
+    /// - Returns: the picture, about −1…1, the latent in the form that samplers use, or what the part asks for
+    /// - Throws: `InputError` if the weights cannot be read or the input does not fit them, `ComputationCancelled`
     func evaluate(
         _ half: AutoencoderHalf,
         _ input: Tensor,
@@ -54,13 +52,13 @@ package protocol ModelNetworks: AnyObject, Sendable {
         cancellation: Cancellation
     ) throws -> WorkResult
 
-    /// Moves what is kept on the device for later evaluations to the host. Called when an evaluation had too little memory.
+    /// Moves what is kept on the device for later evaluations to the host. Called when an evaluation ran out of memory.
     ///
-    /// - Returns: whether there was any, so that the evaluation is worth another try
+    /// - Returns: whether anything was moved, so that the evaluation is worth a retry
     /// - Throws: `DeviceError`
     func makeRoom() throws -> Bool
 
-    /// Frees memory; networks are reloaded when they are used again.
+    /// Frees memory; networks are loaded again when they are needed.
     func unload()
 }
 
@@ -73,19 +71,19 @@ extension ModelNetworks {
     package func unload() {}
 }
 
-/// The denoiser of a model and the halves of its VAE, each loaded on first use. Never the text
-/// encoders: prompts arrive as embeddings.
+/// The denoiser of a model and the halves of its VAE, each loaded on first use. Never loads the text encoders:
+/// prompts arrive as embeddings.
 package final class LoadedNetworks: ModelNetworks {
     private struct Networks {
         var denoiser: (any Denoiser)?
-        /// Of the model's refiner.
+        /// The denoiser of the model's refiner.
         var refiner: (any Denoiser)?
         var halves: [AutoencoderHalf: VAE] = [:]
-        /// In float32, once bfloat16 has given NaN or infinity.
+        /// Halves of the VAE in float32, loaded after a lower precision has given NaN or infinity.
         var exactHalves: [AutoencoderHalf: VAE] = [:]
-        /// Those that are not finished, by number.
+        /// Unfinished evaluations, by number.
         var evaluations: [Int: any DenoiserEvaluation] = [:]
-        /// Evaluations so far.
+        /// Number of evaluations so far.
         var count = 0
 
         /// As `ModelNetworks.makeRoom`.
@@ -101,19 +99,20 @@ package final class LoadedNetworks: ModelNetworks {
     package let identity: ModelIdentity
     package let model: Model
     private let options: EngineOptions
-    /// Views that are predicted together, as it was told.
+    /// Number of views that are predicted together, if the user set it.
     package let batch: Int?
     /// Maximum rows of a batch.
     package let batchRows: Int
-    /// A GPU, which nobody told a size of batches.
+    /// Whether it runs on a GPU and the user did not set a batch size.
     package let mayGainFromBatches: Bool
     private let networks = Mutex(Networks())
 
     /// - Parameters:
-    ///   - model: the weights
-    ///   - identity: of the model
-    ///   - options: how they are computed with
-    ///   - batch: views that are predicted together, at most; nil: one on the processor, and as many as pay on a GPU
+    ///   - model: the model with the weights
+    ///   - identity: the model's identity
+    ///   - options: how the networks are computed
+    ///   - batch: maximum number of views that are predicted together; nil for one on the processor
+    ///     and as many as pay off on a GPU
     package init(
         _ model: Model,
         identity: ModelIdentity,
@@ -135,7 +134,7 @@ package final class LoadedNetworks: ModelNetworks {
 
     /// Loads the denoiser.
     ///
-    /// - Returns: where its weights came from
+    /// - Returns: where the denoiser's weights came from
     /// - Throws: `InputError` for a missing or unusable file, or options that this build does not support
     @discardableResult
     package func load() throws -> WeightCache.Origin {
@@ -173,8 +172,8 @@ package final class LoadedNetworks: ModelNetworks {
         return Turn(self, number)
     }
 
-    /// An evaluation whose steps take the lock: backends are used by one thread at a time. Between the steps others have
-    /// their turn.
+    /// An evaluation whose steps take the lock, because backends are used by one thread at a time. Other
+    /// evaluations may run between its steps.
     private final class Turn: DenoiserEvaluation {
         private let owner: LoadedNetworks
         private let number: Int
@@ -209,7 +208,7 @@ package final class LoadedNetworks: ModelNetworks {
         guard let refiner = model.refiner else {
             throw InputError(
                 "time ids",
-                "they are a refiner's, and the model has none",
+                "they are for a refiner, but the model has none",
                 fix: "Give it with --refiner"
             )
         }
@@ -224,7 +223,7 @@ package final class LoadedNetworks: ModelNetworks {
         return denoiser
     }
 
-    /// Evaluates a half, and again in float32 if bfloat16 gave NaN or infinity.
+    /// Evaluates half of the VAE; again in float32 if a lower precision gave NaN or infinity.
     package func evaluate(
         _ half: AutoencoderHalf,
         _ input: Tensor,
@@ -259,8 +258,8 @@ package final class LoadedNetworks: ModelNetworks {
 }
 
 extension VAE {
-    /// The same as `evaluate`; where the device's memory is too small, again when `makeRoom` has moved other things from there, then as
-    /// an upper and a lower half.
+    /// Like `evaluate`, but if the device runs out of memory: retries after `makeRoom` has moved other things away,
+    /// then evaluates an upper and a lower half.
     fileprivate func evaluateInMemory(
         _ half: AutoencoderHalf,
         _ input: Tensor,
@@ -279,7 +278,7 @@ extension VAE {
             )
         } catch let error as DeviceError where error.kind == .outOfMemory {
             let hasRoom = try makeRoom()
-            // Of a tile that was kept nothing is left.
+            // If the tile was kept, its activations are lost now.
             guard !input.isOmitted else { throw TileNotKept() }
             if hasRoom {
                 return try evaluateInMemory(
@@ -309,9 +308,9 @@ extension VAE {
         }
     }
 
-    /// Decodes or encodes, a whole picture or one tile of it.
+    /// Decodes or encodes a whole picture or one tile of it.
     ///
-    /// - Parameters: as of `ModelNetworks.evaluate`
+    /// - Parameters: as in `ModelNetworks.evaluate`
     /// - Throws: as `ModelNetworks.evaluate`
     package func evaluate(
         _ half: AutoencoderHalf,

@@ -1,15 +1,15 @@
-/// What a network takes beside the latent, in further channels of its input.
+/// What a network takes in addition to the latent, in further input channels.
 package enum PictureInput: String, Equatable, Sendable {
     /// Nothing.
     case none
-    /// A mask, 1 where something is painted, and the encoded picture without that part (Stable Diffusion's inpainting
-    /// models; Rombach et al., 2022).
+    /// A mask, 1 where the picture is to be painted, and the encoded picture without that part (Stable Diffusion's
+    /// inpainting models; Rombach et al., 2022).
     case inpainting
-    /// The encoded picture that is edited, without the latents' scaling factor (InstructPix2Pix; Brooks et al., 2023,
-    /// arXiv 2211.09800).
+    /// The encoded picture to be edited, without the latents' scaling factor (InstructPix2Pix; Brooks et
+    /// al., 2023, arXiv 2211.09800).
     case editing
 
-    /// Nil for an input of another kind.
+    /// Nil if no kind has this number of channels.
     ///
     /// - Parameters:
     ///   - inputs: channels of the network's input
@@ -23,7 +23,7 @@ package enum PictureInput: String, Equatable, Sendable {
         }
     }
 
-    /// What such a model does.
+    /// What a model of this kind does.
     package var text: String {
         switch self {
         case .none: "makes pictures from text"
@@ -32,7 +32,7 @@ package enum PictureInput: String, Equatable, Sendable {
         }
     }
 
-    /// How many channels it has, beside a latent of so many.
+    /// Number of additional channels, given the channels of a latent.
     package func channels(latent: Int) -> Int {
         switch self {
         case .none: 0

@@ -1,12 +1,12 @@
-/// Parts of a picture that are too large for a device's memory, evaluated as an upper and a lower half.
+/// Splits parts of a picture that do not fit in a device's memory into an upper and a lower half.
 extension TiledNetwork {
-    /// The halves of a tile, each with margins as wide as the receptive field.
+    /// The two halves of a tile, each with margins as wide as the receptive field.
     ///
     /// - Parameters:
     ///   - input: the tile with its margins
-    ///   - part: what is to be computed of it
+    ///   - part: what to compute of the tile
     ///   - factor: pixels per latent pixel
-    /// - Returns: nil where the halves would not add up to the whole
+    /// - Returns: nil if the halves would not add up to the whole
     package func halves(
         of input: Tensor,
         _ part: PicturePart,
@@ -24,7 +24,7 @@ extension TiledNetwork {
         let (end, start) = (min(height, middle + halo), max(0, middle - halo))
         func cut(_ rows: Range<Int>, top: Int, bottom: Int) -> (Tensor, PicturePart) {
             var own = part
-            // Activations of the whole tile are kept, not those of halves.
+            // Only activations of whole tiles are kept, not those of halves.
             own.tile = nil
             own.margins = PicturePart.Margins(
                 top: top,
@@ -46,13 +46,13 @@ extension TiledNetwork {
         ]
     }
 
-    /// The result of a tile from those of its halves.
+    /// Combines the results of a tile's halves.
     ///
     /// - Parameters:
-    ///   - halves: as `halves(of:_:factor:)` returned them
-    ///   - results: of each
+    ///   - halves: the result of `halves(of:_:factor:)`
+    ///   - results: the result of each half
     ///   - factor: pixels per latent pixel
-    /// - Returns: as `VAE.evaluate` of the whole tile
+    /// - Returns: what `VAE.evaluate` would return for the whole tile
     package func joined(
         _ halves: [(input: Tensor, part: PicturePart)],
         _ results: [WorkResult],

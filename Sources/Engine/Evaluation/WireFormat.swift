@@ -2,10 +2,10 @@
 package enum WireFormat: String, CaseIterable, Sendable {
     /// Unchanged, as float32.
     case f32
-    /// Rounded to half precision: half the bytes, and different bits in the picture.
+    /// Rounded to half precision: half the bytes, but the bits of the picture change.
     case f16
 
-    /// Bytes of an element.
+    /// Bytes per element.
     package var size: Int {
         switch self {
         case .f32: 4

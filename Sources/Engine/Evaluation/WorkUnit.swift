@@ -1,7 +1,7 @@
 /// One unit of work: a view to predict, or a tile to decode or encode.
 ///
-/// The sampler makes it, the dispatcher assigns it to a worker, and the worker's evaluator computes it. On the
-/// wire it is a `task` message, which carries everything but the embeddings: those are sent to every worker once.
+/// The sampler creates it, the dispatcher assigns it to a worker, and the worker's evaluator computes it. On the wire
+/// it is a `task` message, which carries everything except the embeddings: those are sent to each worker once.
 package struct WorkUnit: Sendable {
     package enum Work: Equatable, Sendable {
         /// Predict the noise (or velocity) of a latent.
@@ -11,17 +11,16 @@ package struct WorkUnit: Sendable {
     }
 
     package var work: Work
-    /// A latent `[1, height, width, channels]`, where it is predicted scaled for the model and followed by the channels of
-    /// a picture, if the model takes one; or a picture to
-    /// encode, `[1, height · factor, width · factor, 3]`, −1…1. A part includes its margins. `omitted` where
-    /// the worker keeps the tile.
+    /// A latent `[1, height, width, channels]`; to be predicted, it is scaled for the model and followed by the
+    /// channels of a picture, if the model takes one. Or a picture to encode, `[1, height · factor, width · factor,
+    /// 3]`, −1…1. A part includes its margins. `omitted` if the worker keeps the tile.
     package var input: Tensor
     /// The tensors that `work` references by digest.
     package var embeddings: [EmbeddingDigest: Embedding]
-    /// Its name in messages to people.
+    /// Name of the unit in messages for people.
     package var name: String
-    /// The rows and columns of the latent that a window is cut from, for the coordinator's statistics; nil for anything
-    /// else. It is not sent.
+    /// The rows and columns of the latent that a window covers, for the coordinator's statistics; nil for
+    /// other work. Not sent to workers.
     package var place: Region?
 
     package init(
@@ -36,14 +35,14 @@ package struct WorkUnit: Sendable {
 
     /// How a view is predicted.
     package struct View: Equatable, Sendable {
-        /// Of the noise schedule.
+        /// Timestep of the noise schedule.
         package var timestep: Float
-        /// Guidance scale; with a single conditioning only models that were distilled with it use it.
+        /// Guidance scale; with a single conditioning, only guidance-distilled models use it.
         package var guidance: Float
-        /// One entry: the prediction for it, unchanged. More: the negative prompt's and those of the prompt's
-        /// parts, combined by classifier-free guidance.
+        /// With one entry, its prediction is used unchanged. With more, the first is the negative prompt and the others
+        /// are the parts of the prompt, combined by classifier-free guidance.
         package var conditioning: [Conditioning]
-        /// How many of the input's channels, the last ones, are not the latent's: see `PictureInput`.
+        /// How many of the input's channels, counted from the end, do not belong to the latent; see `PictureInput`.
         package var pictureChannels: Int
 
         package init(
@@ -60,9 +59,9 @@ package struct WorkUnit: Sendable {
             (self.conditioning, self.pictureChannels) = (conditioning, pictureChannels)
         }
 
-        /// The most channels that a picture may have.
+        /// Maximum number of picture channels.
         package static let maxPictureChannels = 128
-        /// As many embeddings a worker caches.
+        /// Maximum number of conditionings; a worker caches as many embeddings.
         package static let maxConditionings = 16
     }
 
@@ -70,17 +69,17 @@ package struct WorkUnit: Sendable {
     package struct Conditioning: Hashable, Sendable {
         /// The prompt's embedding.
         package var embedding: EmbeddingDigest
-        /// SDXL's size and crop ids: original height and width, crop top and left, target height and width,
-        /// in pixels. Nil for models without them. Those of a refiner, which evaluates such a view, are five: original
-        /// height and width, crop top and left, aesthetic score.
+        /// SDXL's size and crop ids: original height and width, crop top and left, target height and width, in pixels.
+        /// A refiner has five: original height and width, crop top and left, aesthetic score; it then evaluates the
+        /// view. Nil for models without ids.
         package var timeIDs: [Float]?
-        /// By which guidance is multiplied: 1, or that of a part of a prompt. Unused in the first of several, the
-        /// negative prompt's, and in a single one.
+        /// Factor of the guidance: 1, or the weight of a part of a prompt. Unused in the first of several (the negative
+        /// prompt) and in a single one.
         package var weight: Float
-        /// Whether the picture that the network takes beside the latent is left out: zeros are in its place.
+        /// Whether the picture that the network takes in addition to the latent is replaced by zeros.
         package var omitsPicture: Bool
 
-        /// Whether ids are those of a refiner.
+        /// Whether ids belong to a refiner.
         static func areOfRefiner(_ ids: [Float]) -> Bool { ids.count == 5 }
 
         package init(
@@ -94,13 +93,13 @@ package struct WorkUnit: Sendable {
         }
     }
 
-    /// The tile that workers keep between evaluations; nil for other work.
+    /// The tile whose activations workers keep between evaluations; nil for other work.
     package var tile: TileID? {
         guard case .autoencode(_, let part?) = work else { return nil }
         return part.tile
     }
 
-    /// The embeddings that it references, in order.
+    /// Digests of the embeddings that the unit references, in order.
     package var embeddingDigests: [EmbeddingDigest] {
         switch work {
         case .predict(let view): view.conditioning.map(\.embedding)
@@ -108,8 +107,8 @@ package struct WorkUnit: Sendable {
         }
     }
 
-    /// The evaluations of a guided view as separate units, so that workers can share it; nil for
-    /// anything else. `View.guided` combines their results.
+    /// The evaluations of a guided view as separate units, so that several workers can share it; nil for other work.
+    /// `View.guided` combines their results.
     package var halves: [WorkUnit]? {
         guard case .predict(let view) = work, view.conditioning.count > 1 else { return nil }
         return view.conditioning.map { conditioning in
@@ -123,13 +122,13 @@ package struct WorkUnit: Sendable {
 }
 
 extension Tensor {
-    /// In place of an input that is not sent.
+    /// Stands for an input that is not sent.
     package static let omitted = Tensor(zeros: [1, 0, 0, 0])
 
     package var isOmitted: Bool { count == 0 }
 }
 
-/// A tile's input was omitted, but the tile is not kept: it is needed again with its input.
+/// A tile's input was omitted, but the tile is not kept; it must be sent again with its input.
 package struct TileNotKept: Error, Equatable, CustomStringConvertible {
     package init() {}
 
@@ -138,17 +137,17 @@ package struct TileNotKept: Error, Equatable, CustomStringConvertible {
 
 /// The result of a unit.
 package struct WorkResult: Sendable {
-    /// A prediction, shaped as the latent; a picture, about −1…1; a latent; or tokens. Nil where only
-    /// statistics were asked for.
+    /// A prediction of the shape of the latent, a picture (about −1…1), a latent, or tokens. Nil if
+    /// only statistics were requested.
     package let tensor: Tensor?
-    /// For each group of each requested norm.
+    /// Moments of each group of each requested norm.
     package let statistics: [Moments]
 
     package init(tensor: Tensor?, statistics: [Moments] = []) {
         (self.tensor, self.statistics) = (tensor, statistics)
     }
 
-    /// The tensor of a unit that always has one.
+    /// The tensor of a result that always has one.
     package var wholeTensor: Tensor {
         guard let tensor else { preconditionFailure("a result without its tensor") }
         return tensor

@@ -1,13 +1,13 @@
 import Foundation
 
-/// What exists at a path, following links.
+/// The kind of file at a path, following symbolic links.
 package enum FileKind: Equatable, Sendable {
     case regular
     case folder
     /// A pipe, a socket or a device.
     case special
 
-    /// - Parameter path: nil if nothing exists there
+    /// - Parameter path: the path; the result is nil if nothing exists there
     package init?(_ path: String) {
         var status = stat()
         guard stat(path, &status) == 0 else { return nil }

@@ -1,25 +1,24 @@
 import Foundation
 
-/// A lock on a file or a folder, which one process of this host holds at a time, until it is released or the process
-/// ends.
+/// A lock on a file or folder. Only one process of this host holds it at a time, until it releases the lock or ends.
 package final class FileLock: Sendable {
     private let descriptor: Int32
 
     /// Waits for the lock on a file, creating the file if it does not exist.
     ///
-    /// - Throws: `OutputError` when it cannot be created or locked
+    /// - Throws: `OutputError` if it cannot be created or locked
     package init(waitingFor path: String) throws(OutputError) {
         descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw OutputError(path, String(cString: strerror(errno))) }
         while flock(descriptor, LOCK_EX) != 0 {
-            // deinit runs when this is thrown, and closes the file.
+            // deinit also runs after this throws, and closes the file.
             guard errno == EINTR else { throw OutputError(path, String(cString: strerror(errno))) }
         }
     }
 
-    /// Waits for the lock on a file for some time, creating the file if it does not exist.
+    /// Waits for the lock on a file with a timeout, creating the file if it does not exist.
     ///
-    /// - Throws: `OutputError` when it cannot be created, or another process holds the lock for longer
+    /// - Throws: `OutputError` if it cannot be created, or if another process holds the lock for longer
     package init(waitingFor path: String, atMost patience: Duration) throws(OutputError) {
         descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw OutputError(path, String(cString: strerror(errno))) }
@@ -39,8 +38,8 @@ package final class FileLock: Sendable {
     ///
     /// - Parameters:
     ///   - path: the folder
-    ///   - fix: what to do when it cannot be opened
-    ///   - taken: the error thrown when another process holds it
+    ///   - fix: advice for the error if the folder cannot be opened
+    ///   - taken: the error to throw if another process holds the lock
     /// - Throws: `InputError`
     package init(folder path: String, fix: String, taken: InputError) throws(InputError) {
         descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
@@ -50,7 +49,7 @@ package final class FileLock: Sendable {
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { throw taken }
     }
 
-    /// Whether a process holds the lock on a folder now.
+    /// Whether a process currently holds the lock on a folder.
     package static func isHeld(folder path: String) -> Bool {
         let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { return false }
@@ -62,6 +61,6 @@ package final class FileLock: Sendable {
         if descriptor >= 0 { close(descriptor) }
     }
 
-    /// Makes new names in a folder survive a power failure.
+    /// Syncs the folder, so that new names in it survive a power failure.
     package func sync() { _ = fsync(descriptor) }
 }

@@ -1,10 +1,10 @@
 import Foundation
 
-/// Folders that only their owner may enter.
+/// Folders that only their owner can access.
 package enum PrivateFolder {
-    /// Makes one, and the folders above it, unless it is there.
+    /// Creates a folder and its parents, unless it exists.
     ///
-    /// - Throws: `InputError` when it cannot be made
+    /// - Throws: `InputError` if it cannot be created
     package static func make(_ path: String) throws(InputError) {
         do {
             try FileManager.default.createDirectory(

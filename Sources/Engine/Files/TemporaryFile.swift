@@ -1,26 +1,25 @@
 import Foundation
 
-/// A file that is written beside its final name and gets that name only when it is complete;
-/// if abandoned, it leaves nothing behind. In place of a name, `-` is standard output, which gets the content of a
-/// complete file.
+/// A file that is written next to its final name and gets that name only when it is complete; if abandoned, it leaves
+/// nothing behind. The name `-` means standard output, which gets the content of the file when it is complete.
 ///
 /// Used by one thread at a time.
 package final class TemporaryFile {
     /// The final name.
     package let path: String
-    /// The name while it is being written.
+    /// The name while the file is being written.
     package let temporaryPath: String
     /// Open for writing until `commit`.
     package private(set) var descriptor: Int32
     /// Whether the content goes to standard output.
     private let isStream: Bool
 
-    /// - Throws: `OutputError` when the folder cannot be written to
+    /// - Throws: `OutputError` if the folder is not writable
     package init(for path: String) throws(OutputError) {
         self.path = path
         isStream = path == PictureFormat.standardOutput
         let place = isStream ? "\(ScratchFile.folder)/tessera" : path
-        // With the terminating zero, for mkstemp, which replaces the Xs.
+        // Includes the terminating zero for mkstemp, which replaces the Xs.
         var template = Array("\(place).XXXXXX".utf8CString)
         descriptor = mkstemp(&template)
         guard descriptor >= 0 else {
@@ -33,7 +32,7 @@ package final class TemporaryFile {
             decoding: template.dropLast().map(UInt8.init(bitPattern:)),
             as: UTF8.self
         )
-        // mkstemp makes private files; results follow the user's umask.
+        // mkstemp creates private files, but results should follow the user's umask.
         _ = fchmod(descriptor, FileMask.mode)
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         if isStream { unlink(temporaryPath) }
@@ -47,7 +46,7 @@ package final class TemporaryFile {
 
     /// Appends bytes.
     ///
-    /// - Throws: `OutputError` when the disk is full or broken
+    /// - Throws: `OutputError` if the disk is full or broken
     package func write(_ bytes: UnsafeRawBufferPointer) throws(OutputError) {
         var rest = bytes
         while let start = rest.baseAddress, rest.count > 0 {
@@ -60,7 +59,7 @@ package final class TemporaryFile {
 
     /// Appends bytes.
     ///
-    /// - Throws: `OutputError` when the disk is full or broken
+    /// - Throws: `OutputError` if the disk is full or broken
     package func write(_ bytes: [UInt8]) throws(OutputError) {
         let fault: OutputError? = bytes.withUnsafeBytes { bytes in
             do throws(OutputError) {
@@ -75,17 +74,17 @@ package final class TemporaryFile {
 
     /// Gives the file its final name, replacing any existing file.
     ///
-    /// - Throws: `OutputError` when it cannot be completed
+    /// - Throws: `OutputError` if it cannot be completed
     package func commit() throws(OutputError) { try commit(as: path) }
 
-    /// Gives the file its final name or, if that is taken, the first free one of `name-2.png`,
-    /// `name-3.png` and so on: nothing is replaced, even if other processes write there at the same time.
+    /// Gives the file its final name or, if that is taken, the first free name of `name-2.png`, `name-3.png` and so on.
+    /// Nothing is replaced, even if other processes write there at the same time.
     ///
-    /// - Returns: the name
-    /// - Throws: `OutputError` when it cannot be completed
+    /// - Returns: the name that the file got
+    /// - Throws: `OutputError` if it cannot be completed
     package func commitNumbered() throws(OutputError) -> String {
         for name in NumberedNames(path) {
-            // Creates an empty file to reserve the name; the rename replaces only that.
+            // Reserves the name with an empty file; the rename replaces only that file.
             let reserved = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FileMask.mode)
             if reserved >= 0 {
                 close(reserved)
@@ -102,10 +101,10 @@ package final class TemporaryFile {
         throw OutputError(path, "all its numbered names are taken")
     }
 
-    /// `commitNumbered` or `commit`.
+    /// Calls `commitNumbered` or `commit`.
     ///
-    /// - Returns: the name
-    /// - Throws: as they do
+    /// - Returns: the name that the file got
+    /// - Throws: as `commit` and `commitNumbered`
     func commit(numbered: Bool) throws(OutputError) -> String {
         if numbered, !isStream { return try commitNumbered() }
         try commit()
@@ -143,7 +142,7 @@ package final class TemporaryFile {
                 if part > 0 {
                     done += part
                 } else if part < 0, errno == EAGAIN {
-                    // Whoever made the pipe may have made it so that writing does not wait.
+                    // Standard output may be a pipe that someone made non-blocking.
                     var ready = pollfd(fd: STDOUT_FILENO, events: Int16(POLLOUT), revents: 0)
                     _ = poll(&ready, 1, -1)
                 } else if part == 0 || errno != EINTR {

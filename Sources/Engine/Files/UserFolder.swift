@@ -1,15 +1,16 @@
 import Foundation
 
-/// This user's folders, as the XDG base directory specification places them.
+/// This user's folders, following the XDG base directory specification.
 package enum UserFolder {
-    /// For what can be recreated: `$XDG_CACHE_HOME/tessera`, else in `~/.cache`.
+    /// For data that can be recreated: `$XDG_CACHE_HOME/tessera`, by default below `~/.cache`.
     case cache
-    /// For what outlives a process and cannot be recreated: `$XDG_STATE_HOME/tessera`, else in `~/.local/state`.
+    /// For data that outlive a process and cannot be recreated: `$XDG_STATE_HOME/tessera`, by
+    /// default below `~/.local/state`.
     case state
-    /// For what its user writes: `$XDG_CONFIG_HOME/tessera`, else in `~/.config`.
+    /// For files that the user writes: `$XDG_CONFIG_HOME/tessera`, by default below `~/.config`.
     case config
 
-    /// A path that may begin with `~/`, the home folder as `$HOME` has it.
+    /// Expands a leading `~/` to the home folder from `$HOME`.
     package static func expanded(_ path: String) -> String {
         guard path.hasPrefix("~/"), let home = ProcessInfo.processInfo.environment["HOME"],
             home.hasPrefix("/")
@@ -17,7 +18,7 @@ package enum UserFolder {
         return home + path.dropFirst()
     }
 
-    /// A folder in it; nil for a user without a home. It need not exist.
+    /// Path of a subfolder; nil for a user without a home folder. It need not exist.
     package func named(_ name: String) -> String? {
         let (variable, fallback) =
             switch self {

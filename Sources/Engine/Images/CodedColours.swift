@@ -8,10 +8,10 @@ struct CodedColours: Equatable, CustomStringConvertible {
     let transfer: UInt8
     /// Matrix coefficients; 0 is RGB.
     let matrix: UInt8
-    /// Full range (black is 0 and white the maximum) or else the narrow range of video.
+    /// Full range (black is 0 and white the maximum), or else the narrow range of video.
     let isFullRange: Bool
 
-    /// Nil where the chunk has another length or an invalid range flag.
+    /// Nil if the chunk has another length or an invalid range flag.
     init?(_ chunk: [UInt8]) {
         guard chunk.count == 4, chunk[3] <= 1 else { return nil }
         (primaries, transfer, matrix) = (chunk[0], chunk[1], chunk[2])
@@ -27,7 +27,7 @@ struct CodedColours: Equatable, CustomStringConvertible {
 
     var isSRGB: Bool { primaries == 1 && transfer == 13 && matrix == 0 && isFullRange }
 
-    /// x and y of white, red, green and blue (H.273, table 2); nil for unsupported ones.
+    /// x and y of white, red, green and blue (H.273, table 2); nil if unsupported.
     var places: [Double]? {
         let d65 = [0.3127, 0.3290]
         switch primaries {
@@ -43,7 +43,7 @@ struct CodedColours: Equatable, CustomStringConvertible {
         }
     }
 
-    /// The transfer function; nil for unsupported ones.
+    /// The transfer function; nil if unsupported.
     fileprivate var curve: ((Double) -> Double)? {
         switch transfer {
         case 1, 6, 11, 14, 15: Self.television
@@ -58,13 +58,13 @@ struct CodedColours: Equatable, CustomStringConvertible {
         }
     }
 
-    /// Whether such colours can be converted from a file with this many bits per sample: fewer than
-    /// eight have no narrow range.
+    /// Whether these colours can be converted from a file with this many bits per sample; fewer
+    /// than eight have no narrow range.
     func isSupported(depth: Int) -> Bool {
         matrix == 0 && places != nil && curve != nil && (isFullRange || depth >= 8)
     }
 
-    /// A stored sample, 0…1 of the maximum, to one that is 0 for black and 1 for white.
+    /// Maps a stored sample, 0…1 of the maximum, so that 0 is black and 1 is white.
     fileprivate func widened(_ value: Double, depth: Int) -> Double {
         guard !isFullRange else { return value }
         let (highest, step) = (Double((1 << depth) - 1), Double(1 << (depth - 8)))
@@ -73,7 +73,7 @@ struct CodedColours: Equatable, CustomStringConvertible {
 
     // MARK: Transfer functions of BT.709 and BT.2100
 
-    /// cd/m² of diffuse white in a high-dynamic-range picture (BT.2408): what becomes white in sRGB.
+    /// cd/m² of diffuse white in a high-dynamic-range picture (BT.2408); it becomes white in sRGB.
     static let referenceWhite = 203.0
     /// Peak luminance in cd/m² and system gamma of the reference HLG display (BT.2100).
     fileprivate static let (hybridPeak, hybridPower) = (1000.0, 1.2)
@@ -92,7 +92,7 @@ struct CodedColours: Equatable, CustomStringConvertible {
         return 10_000 * pow(max(p - c1, 0) / (c2 - c3 * p), 1 / m1)
     }
 
-    /// HLG to scene light, 0…1.
+    /// HLG to scene light, in 0…1.
     private static func hybrid(_ v: Double) -> Double {
         let (a, b, c) = (0.17883277, 0.28466892, 0.55991073)
         return v <= 0.5 ? v * v / 3 : (exp((v - c) / a) + b) / 12
@@ -101,11 +101,11 @@ struct CodedColours: Equatable, CustomStringConvertible {
     fileprivate var isHybrid: Bool { transfer == 18 }
 }
 
-/// Converts rows of floats to sRGB.
+/// Converts rows of float samples to sRGB.
 ///
 /// Used by one thread at a time.
 protocol PixelConversion {
-    /// Converts pixels, each sample 0…1, to three samples each, which may lie slightly outside 0…1.
+    /// Converts pixels with samples in 0…1 to three samples each, which may lie slightly outside 0…1.
     func convert(
         _ pixels: UnsafeMutableBufferPointer<Float>,
         to rgb: UnsafeMutableBufferPointer<Float>,
@@ -113,22 +113,22 @@ protocol PixelConversion {
     )
 }
 
-/// Converts coded colours to sRGB. What is brighter than sRGB's white is clipped, channel by channel, and so are
-/// colours outside its gamut.
+/// Converts coded colours to sRGB. Anything brighter than sRGB's white is clipped, channel by channel, and so
+/// are colours outside its gamut.
 final class CodedConversion: PixelConversion {
-    /// Linear light by stored sample, 1 for white.
+    /// Linear light for each stored sample value; 1 is white.
     private let light: [Float]
-    /// Linear light of these primaries to sRGB's, row by row.
+    /// Converts linear light of these primaries to that of sRGB; row-major.
     private let matrix: [Float]
-    /// Luminance of each channel.
+    /// Contribution of each channel to the luminance.
     private let luminance: [Float]
     private let isHybrid: Bool
     private let isGrey: Bool
 
     /// - Parameters:
-    ///   - colours: supported ones
+    ///   - colours: supported code points
     ///   - depth: bits per sample in the file
-    ///   - isGrey: whether a pixel is one sample; it becomes three equal ones
+    ///   - isGrey: whether a pixel is one sample, which becomes three equal ones
     init(_ colours: CodedColours, depth: Int, isGrey: Bool) {
         guard let curve = colours.curve, let places = colours.places else {
             preconditionFailure("\(colours) is not supported")
@@ -173,7 +173,7 @@ final class CodedConversion: PixelConversion {
         (SIMD3(luminance[0], luminance[1], luminance[2]) * colour).sum()
     }
 
-    /// The gain of the HLG display's OOTF for this luminance.
+    /// The gain of the HLG display's OOTF at this luminance.
     private static func displayed(_ luminance: Float) -> Float {
         let peak = Float(CodedColours.hybridPeak / CodedColours.referenceWhite)
         return peak * pow(max(luminance, 0), Float(CodedColours.hybridPower - 1))
@@ -187,7 +187,7 @@ final class CodedConversion: PixelConversion {
 
     private static func xyz(_ x: Double, _ y: Double) -> [Double] { [x / y, 1, (1 - x - y) / y] }
 
-    /// Linear light of the primaries to XYZ.
+    /// The matrix from linear light of the primaries to XYZ.
     private static func toXYZ(_ places: [Double]) -> [Double] {
         let columns = (1...3).map { xyz(places[2 * $0], places[2 * $0 + 1]) }
         let matrix: [Double] = (0..<9).map { columns[$0 % 3][$0 / 3] }
@@ -208,7 +208,7 @@ final class CodedConversion: PixelConversion {
     }
 }
 
-/// 3 × 3 matrices, row by row.
+/// 3 × 3 matrices, row-major.
 private enum Matrix3 {
     static func product(_ a: [Double], _ b: [Double]) -> [Double] {
         var result = [Double](repeating: 0, count: 9)
@@ -229,7 +229,7 @@ private enum Matrix3 {
     }
 
     static func inverse(_ m: [Double]) -> [Double] {
-        /// The cofactor, with its sign: rows and columns are taken in cyclic order.
+        /// The signed cofactor: the sign follows from taking rows and columns in cyclic order.
         func minor(_ row: Int, _ column: Int) -> Double {
             let (r, c) = ((row + 1) % 3, (column + 1) % 3)
             let (s, d) = ((row + 2) % 3, (column + 2) % 3)

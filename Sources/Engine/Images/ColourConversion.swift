@@ -6,7 +6,7 @@ struct ColourDescription: Equatable {
     var coded: CodedColours?
     /// Bits per sample in the file.
     var depth = 8
-    /// An ICC profile; nil where there is none.
+    /// ICC profile; nil if there is none.
     var profile: [UInt8]?
     var isSRGB = false
     /// The encoding gamma, about 1/2.2; nil if not given.
@@ -14,8 +14,8 @@ struct ColourDescription: Equatable {
     /// x and y of white, red, green and blue; nil if not given.
     var chromaticities: [Double]?
 
-    /// How far a given gamma may be from 1/2.2 and still mean sRGB's curve, as in libpng: many
-    /// programs write 0.45455 beside pictures in sRGB, and few mean a pure power.
+    /// How far a given gamma may be from 1/2.2 and still mean sRGB's curve, as in libpng: many programs write 0.45455
+    /// with sRGB pictures, and few mean a pure power function.
     private static let gammaTolerance = 0.05
     /// Valid encoding gammas.
     private static let gammas = 0.1...10.0
@@ -27,14 +27,14 @@ struct ColourDescription: Equatable {
         gamma.map { abs($0 * 2.2 - 1) <= Self.gammaTolerance } ?? true
     }
 
-    /// Whether white and primaries are sRGB's, to the third digit, which some programs round to.
+    /// Whether white and primaries are sRGB's to three digits, because some programs round to that.
     fileprivate var hasSRGBPrimaries: Bool {
         chromaticities.map { zip($0, Self.sRGBPrimaries).allSatisfy { abs($0 - $1) < 0.0015 } }
             ?? true
     }
 
-    /// Whether no conversion is needed. Code points take precedence, then a profile, then the sRGB chunk,
-    /// then gamma and primaries (PNG, third edition, §4.3); without any of them the picture is sRGB.
+    /// Whether no conversion is needed. Code points take precedence, then a profile, then the sRGB chunk, then gamma
+    /// and primaries (PNG, third edition, §4.3); without any of them, the picture is sRGB.
     private var needsNoConversion: Bool {
         profile == nil && (isSRGB || (hasSRGBCurve && hasSRGBPrimaries))
     }
@@ -43,12 +43,12 @@ struct ColourDescription: Equatable {
         profile == nil && !isSRGB && gamma == nil && chromaticities == nil
     }
 
-    /// The conversion from such colours to sRGB.
+    /// Makes the conversion from these colours to sRGB.
     ///
     /// - Parameters:
-    ///   - colour: samples of a pixel
-    ///   - path: of the file
-    /// - Returns: nil where they are sRGB
+    ///   - colour: which samples a pixel has
+    ///   - path: path of the file, for errors
+    /// - Returns: nil if the colours are already sRGB
     /// - Throws: `InputError` for colours that cannot be converted
     func conversion(
         from colour: PixelLayout.Colour,
@@ -61,7 +61,7 @@ struct ColourDescription: Equatable {
             if coded.isSupported(depth: depth) {
                 return CodedConversion(coded, depth: depth, isGrey: isGrey)
             }
-            // Unusable code points give way to the next in precedence, if there is any.
+            // Unsupported code points give way to the next description in precedence, if there is one.
             guard !hasNoColourDescription else {
                 throw InputError(
                     path,
@@ -80,21 +80,21 @@ struct ColourDescription: Equatable {
     fileprivate var places: [Double] { chromaticities ?? Self.sRGBPrimaries }
 }
 
-/// Converts rows of floats to sRGB, by Little CMS.
+/// Converts rows of float samples to sRGB with Little CMS.
 ///
 /// Used by one thread at a time.
 final class ColourConversion: PixelConversion {
     private let transform: cmsHTRANSFORM
-    /// What samples of 0…1 are multiplied by: Little CMS has ink in percent.
+    /// Factor for samples of 0…1: Little CMS expects ink in percent.
     private let scale: Float
-    /// Grey pixels under a profile of RGB, as some cameras write them: three equal samples each.
+    /// Whether grey pixels have an RGB profile, as some cameras write them: each becomes three equal samples.
     private let isSpread: Bool
 
     /// - Parameters:
-    ///   - colours: of the file
-    ///   - colour: samples of a pixel
-    ///   - path: of the file
-    /// - Throws: `InputError` for an unusable profile or values
+    ///   - colours: the file's colours
+    ///   - colour: which samples a pixel has
+    ///   - path: path of the file, for errors
+    /// - Throws: `InputError` for an unusable profile or unusable values
     init(
         from colours: ColourDescription,
         _ colour: PixelLayout.Colour,
@@ -123,7 +123,7 @@ final class ColourConversion: PixelConversion {
         default: throw fault("its colour profile does not match its pixel format")
         }
         scale = colour == .cmyk ? 100 : 1
-        guard let target = cmsCreate_sRGBProfile() else { throw fault("memory is full") }
+        guard let target = cmsCreate_sRGBProfile() else { throw fault("out of memory") }
         defer { cmsCloseProfile(target) }
         // Without optimization: tables of 33 steps are too coarse for 16 bits.
         let flags = cmsFLAGS_BLACKPOINTCOMPENSATION | cmsFLAGS_NOOPTIMIZE | cmsFLAGS_NOCACHE
@@ -151,7 +151,7 @@ final class ColourConversion: PixelConversion {
         let count32 = cmsUInt32Number(count)
         if isSpread {
             for i in 0..<count { for c in 0..<3 { rgb[3 * i + c] = pixels[i] } }
-            // In place: both are three floats for each pixel.
+            // In place, because both are three floats per pixel.
             cmsDoTransform(transform, rgb.baseAddress, rgb.baseAddress, count32)
             return
         }
@@ -189,7 +189,7 @@ final class ColourConversion: PixelConversion {
         return cmsCreateRGBProfile(&white, &primaries, [curve, curve, curve])
     }
 
-    /// Grey stays grey, whatever the primaries.
+    /// Grey stays grey, whatever the primaries are.
     private static func grey(_ colours: ColourDescription) -> cmsHPROFILE? {
         guard let curve = curve(colours) else { return nil }
         defer { cmsFreeToneCurve(curve) }
@@ -197,7 +197,7 @@ final class ColourConversion: PixelConversion {
     }
 }
 
-/// Shares of ink without a profile: what light each of them, and black, leaves; as most programs do.
+/// CMYK without a profile: each ink, and black, lets through the rest of the light, as in most programs.
 struct PlainInks: PixelConversion {
     func convert(
         _ pixels: UnsafeMutableBufferPointer<Float>,

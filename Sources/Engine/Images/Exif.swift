@@ -1,15 +1,15 @@
-/// Exif data, as JPEG and WebP hold them: a TIFF structure of directories of tags.
+/// Exif data as stored in JPEG and WebP: a TIFF structure of directories of tags.
 ///
-/// Written with what Tessera has to say of a picture, and read for that; `Orientation` reads its tag itself.
+/// Used to write and read what Tessera records about a picture; `Orientation` reads its own tag.
 package struct Exif: Equatable, Sendable {
-    /// The settings, in the form that web interfaces exchange: the comment of Exif's user.
+    /// The settings in the form that web interfaces exchange (tag UserComment).
     package var comment: String?
-    /// The settings as JSON, among the notes that each maker of a camera has to itself.
+    /// The settings as JSON, in the tag that is reserved for camera makers (MakerNote).
     package var json: String?
-    /// What made the picture.
+    /// The program that made the picture.
     package var software: String?
 
-    /// Maximum size in a JPEG, in bytes, with the six that precede it.
+    /// Maximum size in a JPEG, in bytes, not counting the six-byte prefix.
     package static let maxBytes = 65_533 - 6
 
     private enum Tag {
@@ -38,7 +38,7 @@ package struct Exif: Equatable, Sendable {
 
     // MARK: Writing
 
-    /// The data, from the TIFF header on, in the order of a big-endian machine. They say that the colours are sRGB.
+    /// The data from the TIFF header on, in big-endian byte order. They declare the colours as sRGB.
     package var bytes: [UInt8] {
         typealias Entry = (tag: UInt16, kind: UInt16, count: Int, value: [UInt8])
         var own: [Entry] = [(Tag.version, Kind.undefined, 4, Array("0232".utf8))]
@@ -60,7 +60,7 @@ package struct Exif: Equatable, Sendable {
         func number(_ value: Int, _ count: Int) -> [UInt8] {
             (0..<count).reversed().map { UInt8(value >> (8 * $0) & 0xFF) }
         }
-        /// A directory that begins at an offset, and the values that its entries have no room for.
+        /// A directory that begins at offset `start`, followed by the values that do not fit in its entries.
         func directory(_ entries: [Entry], at start: Int) -> [UInt8] {
             var head = number(entries.count, 2)
             var rest: [UInt8] = []
@@ -88,9 +88,9 @@ package struct Exif: Equatable, Sendable {
 
     // MARK: Reading
 
-    /// Reads the tags that are there; damaged ones are ignored.
+    /// Reads the tags that are present; damaged ones are ignored.
     ///
-    /// - Parameter data: from the TIFF header on, in either byte order; perhaps with `Exif` before it, as in JPEG
+    /// - Parameter data: the data from the TIFF header on, in either byte order; may have the `Exif` prefix, as in JPEG
     package init(_ data: [UInt8]) {
         let prefix = Array("Exif\0\0".utf8)
         let data = data.starts(with: prefix) ? Array(data.dropFirst(prefix.count)) : data
@@ -102,7 +102,7 @@ package struct Exif: Equatable, Sendable {
                 $0 << 8 | Int($1)
             }
         }
-        /// A value of single bytes.
+        /// The value of a tag, as bytes.
         func value(_ tag: UInt16, in directory: Int) -> [UInt8]? {
             guard let entries = number(at: directory, 2) else { return nil }
             for i in 0..<entries {
@@ -145,8 +145,8 @@ package struct Exif: Equatable, Sendable {
         }
     }
 
-    /// The text of a comment, which begins with the name of its character set. Programs differ in the byte order
-    /// of UNICODE: it is taken from a byte-order mark, else from where the zeros of Latin letters are.
+    /// The text of a comment, which begins with the name of its character set. Programs differ in the byte order of
+    /// UNICODE: it is taken from a byte-order mark, else from the position of the zero bytes of Latin letters.
     private static func text(_ value: [UInt8], isLittle: Bool) -> String? {
         guard value.count >= 8 else { return nil }
         let (mark, content) = (Array(value.prefix(8)), Array(value.dropFirst(8)))

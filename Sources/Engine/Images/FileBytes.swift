@@ -1,12 +1,12 @@
 import Foundation
 
-/// Reads stretches of an open file, whatever its position.
+/// Reads byte ranges of an open file, independently of its position.
 enum FileBytes {
     /// - Parameters:
-    ///   - descriptor: of the file
-    ///   - place: of the first byte
-    ///   - count: of them
-    /// - Returns: fewer where the file ends; none where it cannot be read
+    ///   - descriptor: file descriptor
+    ///   - place: offset of the first byte
+    ///   - count: number of bytes
+    /// - Returns: fewer bytes at the end of the file; empty if it cannot be read
     static func read(_ descriptor: Int32, at place: Int, count: Int) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         var done = 0

@@ -11,16 +11,16 @@ final class JPEGReader: PictureReader {
     let orientation: Orientation
     private let handle: OpaquePointer
 
-    /// A coded block of 64 pixels has at least one bit, whatever the kind of picture.
+    /// Maximum pixels per byte of the file: a coded block of 64 pixels takes at least one bit in any kind of JPEG.
     private static let highestCompression = 512
 
     /// Reads everything that precedes the rows.
     ///
     /// - Parameters:
-    ///   - path: of the file
-    ///   - descriptor: open at its beginning
-    ///   - size: of the file in bytes
-    /// - Throws: `InputError` when it is damaged there
+    ///   - path: path of the file
+    ///   - descriptor: file descriptor, positioned at the beginning
+    ///   - size: size of the file in bytes
+    /// - Throws: `InputError` if this part of the file is damaged
     init(_ path: String, _ descriptor: Int32, size: Int) throws(InputError) {
         self.path = path
         guard let handle = tessera_jpeg_reader_open(descriptor) else {

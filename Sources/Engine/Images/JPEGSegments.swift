@@ -1,18 +1,18 @@
-/// What a JPEG says before its pixels and libjpeg does not interpret: Exif data and an ICC profile.
+/// Segments before the pixels of a JPEG that libjpeg does not interpret: Exif data and an ICC profile.
 ///
 /// Damaged segments are ignored.
 struct JPEGSegments {
     /// The first Exif data, from its TIFF header on; nil if there are none.
     private(set) var exif: [UInt8]?
-    /// An ICC profile, put together from its pieces; nil if there is none, or one is missing.
+    /// ICC profile, put together from its pieces; nil if there is none, or if a piece is missing.
     private(set) var profile: [UInt8]?
 
     private static let exifMark = Array("Exif\0\0".utf8)
     private static let profileMark = Array("ICC_PROFILE\0".utf8)
-    /// Segments after which the search ends.
+    /// Maximum number of segments to search.
     private static let maxSegments = 1 << 16
 
-    /// Walks the segments of an open file up to its first scan. Does not move its position.
+    /// Walks the segments of an open file up to its first scan. Does not move the file position.
     init(_ descriptor: Int32) {
         var pieces: [UInt8: [UInt8]] = [:]
         var count: UInt8?
@@ -20,13 +20,13 @@ struct JPEGSegments {
         for _ in 0..<Self.maxSegments {
             let header = FileBytes.read(descriptor, at: place, count: 4)
             guard header.count == 4, header[0] == 0xFF else { break }
-            // Markers may be filled up with bytes of 255.
+            // Markers may be padded with bytes of 255.
             guard header[1] != 0xFF else {
                 place += 1
                 continue
             }
             let length = Int(header[2]) << 8 | Int(header[3])
-            // The first scan, the end, or damage.
+            // Stops at the first scan, the end, or damage.
             guard header[1] != 0xDA, header[1] != 0xD9, length >= 2 else { break }
             func content() -> [UInt8] {
                 FileBytes.read(descriptor, at: place + 4, count: length - 2)
@@ -40,7 +40,7 @@ struct JPEGSegments {
             case 0xE2:
                 let data = content()
                 let mark = Self.profileMark.count
-                // Number and count, from 1 on.
+                // Piece number and number of pieces, both starting at 1.
                 guard data.starts(with: Self.profileMark), data.count > mark + 2 else { break }
                 let (number, all) = (data[mark], data[mark + 1])
                 guard number >= 1, number <= all, count == nil || count == all else { break }

@@ -18,9 +18,9 @@ package final class JPEGWriter: PictureWriter {
     ///   - path: final name
     ///   - width: in pixels
     ///   - height: in pixels
-    ///   - quality: 1 to 100; from 90 on colours have the full resolution
-    ///   - exif: what the picture is
-    /// - Throws: `OutputError` when the file cannot be written
+    ///   - quality: 1 to 100; from 90 on, colours have full resolution
+    ///   - exif: Exif data that describe the picture
+    /// - Throws: `OutputError` if the file cannot be written
     package init(
         file path: String,
         width: Int,

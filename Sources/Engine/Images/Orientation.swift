@@ -1,17 +1,17 @@
-/// A picture as it is stored in a file.
+/// A picture in the orientation in which a file stores it.
 package protocol StoredRows {
-    /// Columns.
+    /// Number of columns.
     var width: Int { get }
-    /// Rows.
+    /// Number of rows.
     var height: Int { get }
     /// Samples per pixel.
     var channels: Int { get }
-    /// Passes every row, from the first, valid for the call; `body` may modify it.
+    /// Passes every row in order, valid during the call; `body` may modify it.
     func rows(_ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void) throws
 }
 
-/// The orientation of a stored picture, with the values of Exif's tag 0x0112: which rotation or mirror image of the
-/// upright picture its rows are.
+/// The orientation of a stored picture, with the values of Exif tag 0x0112: which rotation or mirror image of the
+/// upright picture the file stores.
 package enum Orientation: Int, CaseIterable {
     case upright = 1
     /// Mirrored horizontally.
@@ -22,18 +22,18 @@ package enum Orientation: Int, CaseIterable {
     case flipped
     /// Transposed.
     case transposed
-    /// Must be rotated 90° clockwise.
+    /// Must be rotated by 90° clockwise.
     case quarter
     /// Transposed along the other diagonal.
     case transverse
-    /// Must be rotated 90° counterclockwise.
+    /// Must be rotated by 90° counterclockwise.
     case threeQuarters
 
     /// Whether stored rows are columns of the upright picture.
     var exchangesSides: Bool { rawValue >= 5 }
 
-    /// Whether the upright picture begins with what is stored last: the last row, or the last column where sides
-    /// are exchanged.
+    /// Whether the upright picture begins with what is stored last: the last row or, if sides
+    /// are exchanged, the last column.
     var beginsAtTheEnd: Bool {
         switch self {
         case .half, .flipped, .transverse, .threeQuarters: true
@@ -51,8 +51,8 @@ package enum Orientation: Int, CaseIterable {
 
     /// Reads the tag in the first directory of Exif data; nil if the data are damaged or do not contain it.
     ///
-    /// - Parameter data: a TIFF header and what follows it, in either byte order; some programs put
-    ///   `Exif` and two zeros before it, as JPEG has it
+    /// - Parameter data: a TIFF header and what follows it, in either byte order; some programs prefix it with `Exif`
+    ///   and two zero bytes, as in JPEG
     init?(exif data: [UInt8]) {
         let prefix = Array("Exif\0\0".utf8)
         let data = data.starts(with: prefix) ? Array(data.dropFirst(prefix.count)) : data
@@ -76,7 +76,7 @@ package enum Orientation: Int, CaseIterable {
             let entry = directory + 2 + 12 * i
             guard let tag = number(at: entry, 2) else { return nil }
             guard tag == 0x0112 else { continue }
-            // One 16-bit value, or 32-bit as some programs write it.
+            // One 16-bit value, or a 32-bit value as some programs write it.
             let sizes = [3: 2, 4: 4]
             guard let kind = number(at: entry + 2, 2), let size = sizes[kind],
                 number(at: entry + 4, 4) == 1, let value = number(at: entry + 8, size)
@@ -89,14 +89,13 @@ package enum Orientation: Int, CaseIterable {
 }
 
 extension Orientation {
-    /// Passes the rows of the upright picture, from the top.
+    /// Passes the rows of the upright picture, from top to bottom.
     ///
     /// - Parameters:
-    ///   - picture: as it is stored
+    ///   - picture: the stored picture
     ///   - block: approximate number of samples in memory while columns are read
-    ///   - body: is given each row, valid for the call
-    /// - Throws: `OutputError` when there is no disk space for a rotated picture, and whatever
-    ///   the others throw
+    ///   - body: receives each row, valid during the call
+    /// - Throws: `OutputError` if there is no disk space for a rotated picture, and whatever `picture` and `body` throw
     package func upright(
         _ picture: some StoredRows,
         block: Int = 1 << 24,
@@ -139,7 +138,7 @@ extension Orientation {
         }
     }
 
-    /// Passes the columns of a file as rows, at most `maxColumns` of them in memory at once.
+    /// Passes the columns of a file as rows, with at most `maxColumns` of them in memory at once.
     private func columns(
         _ scratch: ScratchFile,
         width: Int,
@@ -152,7 +151,7 @@ extension Orientation {
         var row = [UInt16](repeating: 0, count: height * channels)
         for first in stride(from: 0, to: width, by: maxColumns) {
             let count = min(maxColumns, width - first)
-            // Blocks from the right, where the last column comes first.
+            // Blocks start at the right if the last column comes first.
             let left = beginsAtTheEnd ? width - first - count : first
             try part.withUnsafeMutableBufferPointer { part in
                 for y in 0..<height {

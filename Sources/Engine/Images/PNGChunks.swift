@@ -1,22 +1,22 @@
-/// What a PNG says in chunks that libpng reports too late or not at all: `eXIf` may follow the pixels,
-/// and libpng knows `cICP` only since 1.6.45.
+/// PNG chunks that libpng reports too late or not at all: `eXIf` may follow the pixels, and libpng
+/// supports `cICP` only since 1.6.45.
 ///
 /// Damaged chunks are ignored, as in libpng.
 struct PNGChunks {
-    /// Bits per sample, or per colour of the palette.
+    /// Bits per sample; for a palette, bits per sample of its colours.
     private(set) var depth = 8
-    /// How the rows must be rotated.
+    /// The orientation of the stored rows.
     private(set) var orientation = Orientation.upright
-    /// The colours; nil if there is no `cICP` before the pixels.
+    /// Code points of the colours; nil if there is no `cICP` before the pixels.
     private(set) var colours: CodedColours?
 
-    /// Maximum size of an `eXIf` chunk that is read, in bytes; thumbnails make them large.
+    /// Maximum size of an `eXIf` chunk that is read, in bytes; thumbnails make these chunks large.
     private static let largest = 1 << 20
-    /// Chunks after which the search ends.
+    /// Maximum number of chunks to search.
     private static let maxChunks = 1 << 20
     private static let signature = 8
 
-    /// Walks the chunks of an open PNG, and restores its file position.
+    /// Walks the chunks of an open PNG. Does not move the file position.
     init(_ descriptor: Int32) {
         var place = Self.signature
         var (hasExif, hasPixels) = (false, false)
@@ -28,7 +28,7 @@ struct PNGChunks {
             func content() -> [UInt8]? { Self.content(descriptor, at: place, length) }
             switch kind {
             case "IHDR":
-                // A palette's colours have eight bits each.
+                // A palette's colours have eight bits per sample.
                 if let data = content(), data.count == 13 {
                     depth = data[9] == 3 ? 8 : Int(data[8])
                 }

@@ -3,23 +3,23 @@ import Foundation
 
 /// A picture read from a PNG: 8-bit RGB, and its text chunks.
 package struct PNGImage: Sendable {
-    /// Columns.
+    /// Number of columns.
     package let width: Int
-    /// Rows.
+    /// Number of rows.
     package let height: Int
-    /// Rows of red, green and blue, `[height, width, 3]`.
+    /// Pixels as red, green and blue, `[height, width, 3]`.
     package let pixels: [UInt8]
-    /// Text chunks by keyword; the last one of those with the same keyword.
+    /// Text chunks by keyword; for a repeated keyword, the last one.
     package let text: [String: String]
 
     /// Maximum size of a picture, in pixels.
     static let largestArea = 1 << 28
-    /// Deflate compresses at most this many bytes to one.
+    /// Maximum compression ratio of Deflate.
     static let highestCompression = 1032
 
-    /// Reads a picture; greyscale, palette, 16-bit and transparent ones become 8-bit RGB.
+    /// Reads a picture; greyscale, palette, 16-bit and transparent pictures become 8-bit RGB.
     ///
-    /// - Throws: `InputError` when the file is missing, damaged or too large
+    /// - Throws: `InputError` if the file is missing, damaged or too large
     package init(file path: String) throws(InputError) {
         let bytes = try InputFile.bytes(path, limit: 1 << 30)
         let result: Result<PNGImage, InputError> = bytes.withUnsafeBufferPointer { buffer in
@@ -51,7 +51,7 @@ package struct PNGImage: Sendable {
                 fix: "Use at most \(Self.largestArea) pixels"
             )
         }
-        // A small file that claims a huge picture is rejected before memory is allocated for it.
+        // Rejects a small file that claims a huge picture before memory is allocated for it.
         guard header.stored_bytes / UInt64(Self.highestCompression) <= bytes.count else {
             throw damaged("it is too short for \(width)×\(height) pixels")
         }
@@ -66,7 +66,7 @@ package struct PNGImage: Sendable {
         text = Self.text(reader)
     }
 
-    /// The text chunks that were read by now.
+    /// The text chunks that have been read so far.
     static func text(_ reader: OpaquePointer) -> [String: String] {
         var text: [String: String] = [:]
         for i in 0..<tessera_png_reader_text_count(reader) {

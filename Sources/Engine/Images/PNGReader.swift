@@ -15,10 +15,10 @@ final class PNGReader: PictureReader {
     /// Reads everything that precedes the rows.
     ///
     /// - Parameters:
-    ///   - path: of the file
-    ///   - descriptor: open at its beginning
-    ///   - size: of the file in bytes
-    /// - Throws: `InputError` when it is damaged there
+    ///   - path: path of the file
+    ///   - descriptor: file descriptor, positioned at the beginning
+    ///   - size: size of the file in bytes
+    /// - Throws: `InputError` if this part of the file is damaged
     init(_ path: String, _ descriptor: Int32, size: Int) throws(InputError) {
         self.path = path
         guard let handle = tessera_png_reader_open_file(descriptor) else {
@@ -41,7 +41,7 @@ final class PNGReader: PictureReader {
         var colours = ColourDescription(raw)
         (colours.coded, colours.depth) = (chunks.colours, chunks.depth)
         (self.colours, orientation) = (colours, chunks.orientation)
-        // A small file that claims a huge picture is rejected before anything is allocated for it.
+        // Rejects a small file that claims a huge picture before anything is allocated for it.
         guard Int(clamping: header.stored_bytes) / PNGImage.highestCompression <= size else {
             throw damaged("it is too short for \(width)×\(height) pixels")
         }

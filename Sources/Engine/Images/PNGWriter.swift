@@ -17,8 +17,8 @@ package final class PNGWriter: PictureWriter {
     ///   - width: in pixels
     ///   - height: in pixels
     ///   - depth: bits per sample
-    ///   - text: text chunks, keywords of 1 to 79 printable ASCII letters
-    /// - Throws: `OutputError` when the file cannot be written
+    ///   - text: text chunks; keywords are 1 to 79 printable ASCII letters
+    /// - Throws: `OutputError` if the file cannot be written
     package init(
         file path: String,
         width: Int,

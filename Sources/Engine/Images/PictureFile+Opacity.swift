@@ -1,7 +1,7 @@
 extension PictureFile {
-    /// Passes the opacity of each row's pixels, from the top: 0…1, and 1 in a picture without transparency.
+    /// Passes the opacity of each row's pixels, from top to bottom: 0…1, or 1 in a picture without transparency.
     ///
-    /// - Parameter body: is passed a row
+    /// - Parameter body: receives each row
     /// - Throws: as `rows`
     package func opacity(_ body: ([Float]) throws -> Void) throws {
         let reader = try openedReader()

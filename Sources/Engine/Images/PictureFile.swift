@@ -1,20 +1,20 @@
 import Foundation
 
-/// A picture that is read from a PNG, JPEG, WebP or TIFF, row by row where the format allows it, as sRGB, whatever the
-/// file's numbers and colours: 1 to 32 bits, floats, greyscale, RGB, CMYK or a palette, interlaced or progressive, with
-/// any Exif orientation, ICC profile, gamma and primaries, in high dynamic range. Transparent pixels are blended with
-/// white.
+/// A picture read from a PNG, JPEG, WebP or TIFF as sRGB, row by row if the format allows it. Any stored
+/// samples and colours are accepted: 1 to 32 bits, floats, greyscale, RGB, CMYK or a palette, interlaced or
+/// progressive, with any Exif orientation, ICC profile, gamma and primaries, in high dynamic range. Transparent
+/// pixels are blended with white.
 ///
 /// Used by one thread at a time.
 package final class PictureFile {
     package let path: String
-    /// Columns.
+    /// Number of columns.
     package let width: Int
-    /// Rows.
+    /// Number of rows.
     package let height: Int
-    /// Open while this object lives: replacing the file under the same name has no effect.
+    /// Open as long as this object lives, so that replacing the file under the same name has no effect.
     private let descriptor: Int32
-    /// Of the file, in bytes.
+    /// Size of the file in bytes.
     private let size: Int
 
     /// Maximum size of a picture, in pixels.
@@ -22,7 +22,7 @@ package final class PictureFile {
 
     /// Reads everything that precedes the rows.
     ///
-    /// - Throws: `InputError` when the file is missing, in no format that is read, damaged there or too large
+    /// - Throws: `InputError` if the file is missing, too large, of an unsupported format, or damaged in this part
     package init(_ path: String) throws(InputError) {
         self.path = path
         let (descriptor, size) = try InputFile.open(path)
@@ -47,7 +47,7 @@ package final class PictureFile {
 
     deinit { close(descriptor) }
 
-    /// A reader at the beginning of a file, by its first bytes.
+    /// A reader at the beginning of a file, chosen by its first bytes.
     private static func reader(
         _ path: String,
         _ descriptor: Int32,
@@ -72,13 +72,13 @@ package final class PictureFile {
         }
     }
 
-    /// Reads all rows, from the top.
+    /// Reads all rows, from top to bottom.
     ///
     /// - Parameters:
-    ///   - observe: is passed the fraction that is read, after every row of every pass
-    ///   - body: is passed 3 · width samples of 0…1 for each row, valid for the call
-    /// - Throws: `InputError` when the file is damaged, `OutputError` when there is no disk space for an
-    ///   interlaced one, and whatever `observe` and `body` throw
+    ///   - observe: receives the fraction that has been read, after every row of every pass
+    ///   - body: receives 3 · width samples of 0…1 for each row, valid during the call
+    /// - Throws: `InputError` if the file is damaged, `OutputError` if there is no disk space for an interlaced one,
+    ///   and whatever `observe` and `body` throw
     package func rows(
         observe: (Double) throws -> Void = { _ in },
         _ body: (UnsafeBufferPointer<Float>) throws -> Void
@@ -90,7 +90,7 @@ package final class PictureFile {
 
     /// A reader at the beginning of the file.
     ///
-    /// - Throws: `InputError` when the file has another size by now
+    /// - Throws: `InputError` if the size of the file has changed
     func openedReader() throws(InputError) -> any PictureReader {
         let reader = try Self.reader(path, descriptor, size)
         guard reader.uprightSize == (width, height) else {
@@ -111,7 +111,7 @@ private struct RowConverter {
     private var colours: [Float]
     private var rgb: [Float]
 
-    /// The background of transparent pixels.
+    /// Background for transparent pixels: white.
     private static let background: Float = 1
 
     init(_ reader: any PictureReader, _ path: String) throws(InputError) {

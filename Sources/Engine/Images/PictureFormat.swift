@@ -1,23 +1,23 @@
-/// File formats of pictures. The raw values are those of `--format`.
+/// File formats for pictures. The raw values are those of `--format`.
 package enum PictureFormat: String, CaseIterable, Sendable {
     case png
     case tiff
     case jpeg
     case webP = "webp"
 
-    /// Quality of the formats that lose something, unless the caller says otherwise.
+    /// Default quality of the lossy formats.
     package static let defaultQuality = 90
 
-    /// The name of standard output, in place of a path.
+    /// Stands for standard output in place of a path.
     package static let standardOutput = "-"
 
-    /// The format that the file extension implies, or that is given.
+    /// The format that is given, or else implied by the file extension.
     ///
     /// - Parameters:
-    ///   - path: of the file, or `standardOutput`
-    ///   - flag: that named it, for errors
+    ///   - path: path of the file, or `standardOutput`
+    ///   - flag: the flag that named the file, for errors
     ///   - given: the value of `--format`; nil for none
-    /// - Throws: `InputError` for an unknown extension, or one that means another format
+    /// - Throws: `InputError` for an unknown extension, or one that contradicts `given`
     package init(path: String, flag: String, given: Self? = nil) throws(InputError) {
         guard path != Self.standardOutput else {
             self = given ?? .png
@@ -60,10 +60,10 @@ package enum PictureFormat: String, CaseIterable, Sendable {
         }
     }
 
-    /// Bytes of a file that tell its format.
+    /// Number of bytes at the start of a file that identify its format.
     package static let headBytes = 12
 
-    /// Whether a file's first bytes, `headBytes` of them, are of this format.
+    /// Whether a file's first `headBytes` bytes are those of this format.
     package func isBegun(by head: [UInt8]) -> Bool {
         switch (self, PictureKind(head)) {
         case (.png, .png), (.jpeg, .jpeg), (.webP, .webP), (.tiff, .tiff): true
@@ -71,10 +71,10 @@ package enum PictureFormat: String, CaseIterable, Sendable {
         }
     }
 
-    /// Whether it loses something, by a quality.
+    /// Whether the format is lossy and has a quality setting.
     package var isLossy: Bool { self == .jpeg || self == .webP }
 
-    /// Largest side of a picture, in pixels; nil for more than any picture has.
+    /// Maximum side of a picture, in pixels; nil if the format's limit exceeds any picture.
     package var longestSide: Int? {
         switch self {
         case .png, .tiff: nil
@@ -88,9 +88,9 @@ package enum PictureFormat: String, CaseIterable, Sendable {
     /// - Parameters:
     ///   - place: the flag with the path, for errors
     ///   - depth: bits per sample
-    ///   - quality: as given; nil for the default
-    ///   - size: rows and columns; nil if they are not known yet
-    ///   - text: about the picture; nil if it is not known yet
+    ///   - quality: the quality that was given; nil for the default
+    ///   - size: rows and columns; nil if not known yet
+    ///   - text: texts about the picture; nil if not known yet
     /// - Throws: `InputError`
     package func check(
         _ place: String,
@@ -109,7 +109,7 @@ package enum PictureFormat: String, CaseIterable, Sendable {
         guard quality == nil || isLossy else {
             throw InputError(
                 "--quality",
-                "a \(rawValue.uppercased()) loses nothing and has no quality",
+                "a \(rawValue.uppercased()) is lossless and has no quality setting",
                 fix: "Leave it out, or write a JPEG or WebP"
             )
         }
@@ -122,7 +122,7 @@ package enum PictureFormat: String, CaseIterable, Sendable {
             )
         }
         guard let text, isLossy else { return }
-        // A little more is added about the workers.
+        // A little text about the workers is added later.
         let exif = Exif(texts: text)
         guard exif.bytes.count + Self.textReserve <= Exif.maxBytes else {
             throw InputError(
@@ -133,7 +133,7 @@ package enum PictureFormat: String, CaseIterable, Sendable {
         }
     }
 
-    /// For what the workers computed it with, in both texts.
+    /// Bytes reserved in both texts together for what the workers computed the picture with.
     private static let textReserve = 4096
 
     /// A writer for this format.
@@ -143,10 +143,10 @@ package enum PictureFormat: String, CaseIterable, Sendable {
     ///   - width: in pixels
     ///   - height: in pixels
     ///   - depth: bits per sample
-    ///   - quality: 1 to 100, of formats that lose something
-    ///   - text: about the picture; all but a PNG have room for `parameters`, `tessera` and `Software` only
-    /// - Returns: a writer of a file that has no rows yet
-    /// - Throws: `OutputError` when the file cannot be written
+    ///   - quality: 1 to 100, for lossy formats
+    ///   - text: texts about the picture; all formats except PNG store only `parameters`, `tessera` and `Software`
+    /// - Returns: a writer for a file without any rows yet
+    /// - Throws: `OutputError` if the file cannot be written
     package func writer(
         _ path: String,
         width: Int,
@@ -189,8 +189,8 @@ package enum PictureFormat: String, CaseIterable, Sendable {
 }
 
 extension Exif {
-    /// The texts of a picture's metadata. Without the JSON the picture could not be repeated: where both do not fit, in spite
-    /// of `PictureFormat.check`, the comment is left out.
+    /// The texts of a picture's metadata. The picture could not be repeated without the JSON, so if both texts do not
+    /// fit despite `PictureFormat.check`, `fittingBytes` leaves out the comment.
     init(texts: [(key: String, value: String)]) {
         func text(_ key: String) -> String? { texts.first { $0.key == key }?.value }
         self.init(
@@ -200,7 +200,7 @@ extension Exif {
         )
     }
 
-    /// The bytes to write: without the comment where both texts do not fit.
+    /// The bytes to write; without the comment if both texts do not fit.
     var fittingBytes: [UInt8] {
         let all = bytes
         guard all.count > Self.maxBytes else { return all }

@@ -1,28 +1,28 @@
 import Foundation
 
-/// A picture's format, recognised by its first bytes whatever its name ends in.
+/// A picture's format, detected from its first bytes, whatever its file extension.
 enum PictureKind: String, CaseIterable {
     case png = "a PNG"
     case jpeg = "a JPEG"
     case webP = "a WebP"
     case tiff = "a TIFF"
-    // Not read.
+    // Recognised for error messages, but not read.
     case jpegXL = "a JPEG XL"
     case heif = "a HEIC or AVIF"
     case gif = "a GIF"
     case bmp = "a BMP"
     case psd = "a Photoshop file"
 
-    /// Examines the beginning of an open file.
+    /// Reads the beginning of an open file.
     ///
-    /// - Returns: nil for something unknown
+    /// - Returns: nil if the format is unknown
     init?(_ descriptor: Int32) {
         var bytes = [UInt8](repeating: 0, count: 16)
         let count = pread(descriptor, &bytes, bytes.count, 0)
         self.init(Array(bytes.prefix(max(0, count))))
     }
 
-    /// - Parameter bytes: the first of a file; 12 are enough
+    /// - Parameter bytes: the first bytes of a file; 12 are enough
     init?(_ bytes: [UInt8]) {
         func has(_ text: String, at place: Int = 0) -> Bool {
             bytes.dropFirst(place).starts(with: text.unicodeScalars.map { UInt8($0.value) })
@@ -50,10 +50,10 @@ enum PictureKind: String, CaseIterable {
         }
     }
 
-    /// The error for whoever named a file that is not read.
+    /// The error for a file of a format that is not read.
     func error(_ path: String) -> InputError {
         let stem = (path as NSString).deletingPathExtension
-        // Its name may end in .png already.
+        // The extension may already be .png.
         let converted = stem + (path == stem + ".png" ? "-2.png" : ".png")
         return InputError(
             path,

@@ -1,19 +1,19 @@
 import CPNG
 import Foundation
 
-/// What a picture's file says of how it was made, without its pixels, whatever its format.
+/// What a picture file says about how the picture was made, without its pixels, in any format.
 package struct PictureMetadata: Sendable {
-    /// By keyword: `parameters`, in the form that web interfaces exchange, `tessera`, the settings as JSON, and what else a
-    /// PNG has; the last one of those with the same keyword. A JPEG's and a WebP's are those of their Exif data, a TIFF's
-    /// are its description and a tag of Tessera's own.
+    /// Texts by keyword; for a repeated keyword, the last one. `parameters` has the settings in the form that web
+    /// interfaces exchange, `tessera` the settings as JSON; a PNG may have more. In JPEG and WebP they come from the
+    /// Exif data, in TIFF from the description and a tag of Tessera's own.
     package let text: [String: String]
     /// Bits per sample.
     package let depth: Int
 
-    /// Reads the texts of a file. Those of a PNG are sought before the pixels, where all programs write them, and in the
-    /// whole file where there are none.
+    /// Reads the texts of a file. In a PNG, they are searched before the pixels, where all programs write them, and in
+    /// the whole file if there are none.
     ///
-    /// - Throws: `InputError` when the file is missing, in no format that is read, or damaged
+    /// - Throws: `InputError` if the file is missing, damaged or of an unsupported format
     package init(file path: String) throws(InputError) {
         let (descriptor, size) = try InputFile.open(path)
         defer { close(descriptor) }

@@ -3,36 +3,36 @@ struct PixelLayout: Equatable, Sendable {
     enum Colour: Int, Sendable {
         case grey = 1
         case rgb = 3
-        /// Shares of ink.
+        /// Amounts of ink.
         case cmyk = 4
     }
 
     let colour: Colour
-    /// Whether opacity follows the colours; they are not multiplied by it.
+    /// Whether an opacity sample follows the colours (not premultiplied).
     let hasAlpha: Bool
 
     var channels: Int { colour.rawValue + (hasAlpha ? 1 : 0) }
 }
 
-/// One picture, read from its beginning as it is stored.
+/// One pass through a picture from its beginning, as it is stored.
 ///
 /// Used by one thread at a time.
 protocol PictureReader: AnyObject {
-    /// Columns.
+    /// Number of columns.
     var width: Int { get }
-    /// Rows.
+    /// Number of rows.
     var height: Int { get }
     var layout: PixelLayout { get }
     var colours: ColourDescription { get }
     var orientation: Orientation { get }
 
-    /// Reads all rows of samples as they are stored, 16 bits each.
+    /// Reads all rows of samples as stored, as 16 bits each.
     ///
     /// - Parameters:
-    ///   - observe: is passed the fraction that is read
-    ///   - body: is passed each row, from the first, valid for the call; it may modify it
-    /// - Throws: `InputError` when the file is damaged, `OutputError` when the disk is full,
-    ///   and whatever `observe` and `body` throw
+    ///   - observe: receives the fraction that has been read
+    ///   - body: receives each row in order, valid during the call; it may modify it
+    /// - Throws: `InputError` if the file is damaged, `OutputError` if the disk is full, and
+    ///   whatever `observe` and `body` throw
     func rows(
         _ observe: (Double) throws -> Void,
         _ body: (UnsafeMutableBufferPointer<UInt16>) throws -> Void
@@ -45,16 +45,16 @@ extension PictureReader {
         orientation.exchangesSides ? (height, width) : (width, height)
     }
 
-    /// The conversion of its samples to sRGB.
+    /// Makes the conversion of the samples to sRGB.
     ///
-    /// - Parameter path: of the file
-    /// - Returns: nil where the colours are sRGB already
+    /// - Parameter path: path of the file, for errors
+    /// - Returns: nil if the colours are already sRGB
     /// - Throws: `InputError` for colours that cannot be converted
     func conversion(_ path: String) throws(InputError) -> (any PixelConversion)? {
         try colours.conversion(from: layout.colour, path: path)
     }
 
-    /// Reads all rows of samples of the upright picture.
+    /// Reads all rows of the upright picture.
     ///
     /// - Throws: as `rows`
     func uprightRows(
@@ -82,12 +82,12 @@ private struct ObservedRows: StoredRows {
 }
 
 extension InputError {
-    /// A picture that cannot be read to its end.
+    /// The error for a picture that cannot be read to its end.
     ///
     /// - Parameters:
-    ///   - path: of the file
-    ///   - kind: "PNG"
-    ///   - reason: what is wrong, or missing
+    ///   - path: path of the file
+    ///   - kind: name of the format, such as "PNG"
+    ///   - reason: what is wrong or missing
     /// - Returns: the error
     static func damagedPicture(_ path: String, _ kind: String, _ reason: String) -> InputError {
         InputError(

@@ -3,10 +3,10 @@ package enum PixelDepth: Int, CaseIterable, Sendable {
     case eight = 8
     case sixteen = 16
 
-    /// Bytes of an RGB pixel.
+    /// Bytes per RGB pixel.
     package var pixel: Int { 3 * rawValue / 8 }
 
-    /// −1…1 to 0…255 or 0…65535, rounded to nearest, in native byte order.
+    /// Converts −1…1 to 0…255 or 0…65535, rounded to nearest, in native byte order.
     package func bytes(_ rows: Tensor) -> [UInt8] {
         rows.withFloats { x in
             switch self {
@@ -31,15 +31,15 @@ package enum PixelDepth: Int, CaseIterable, Sendable {
 package protocol PictureWriter: AnyObject {
     /// Appends whole rows of RGB, as `PixelDepth.bytes` makes them.
     ///
-    /// - Throws: `OutputError` when the disk is full or broken
+    /// - Throws: `OutputError` if the disk is full or broken
     func write(rows: [UInt8]) throws(OutputError)
 
     /// Completes the file and gives it its final name.
     ///
-    /// - Parameter numbered: whether to choose another name, `name-2.png`, if the name is taken,
+    /// - Parameter numbered: if the name is taken, whether to choose another one, such as `name-2.png`,
     ///   instead of replacing the file
-    /// - Returns: the name
-    /// - Throws: `OutputError` when it cannot be completed
+    /// - Returns: the name of the file
+    /// - Throws: `OutputError` if it cannot be completed
     @discardableResult
     func finish(numbered: Bool) throws(OutputError) -> String
 }
@@ -47,6 +47,6 @@ package protocol PictureWriter: AnyObject {
 extension PictureWriter {
     /// Completes the file and gives it its final name, replacing any existing file.
     ///
-    /// - Throws: `OutputError` when it cannot be completed
+    /// - Throws: `OutputError` if it cannot be completed
     package func finish() throws(OutputError) { try finish(numbered: false) }
 }

@@ -1,18 +1,18 @@
-/// What a WebP says outside its pixels: Exif data and an ICC profile.
+/// Metadata chunks of a WebP: Exif data and an ICC profile.
 ///
 /// Damaged chunks are ignored.
 struct RIFFChunks {
-    /// From its TIFF header on; nil if there are none.
+    /// Exif data from the TIFF header on; nil if there are none.
     private(set) var exif: [UInt8]?
-    /// Nil if there is none.
+    /// ICC profile; nil if there is none.
     private(set) var profile: [UInt8]?
 
     /// Maximum size of a chunk that is read, in bytes.
     private static let largest = 1 << 23
-    /// Chunks after which the search ends.
+    /// Maximum number of chunks to search.
     private static let maxChunks = 1 << 16
 
-    /// Walks the chunks of an open file. Does not move its position.
+    /// Walks the chunks of an open file. Does not move the file position.
     init(_ descriptor: Int32) {
         var place = 12
         for _ in 0..<Self.maxChunks {
@@ -29,7 +29,7 @@ struct RIFFChunks {
             case "ICCP" where profile == nil: profile = content()
             default: break
             }
-            // Chunks have an even length.
+            // Chunks are padded to an even length.
             place += 8 + length + length % 2
         }
     }

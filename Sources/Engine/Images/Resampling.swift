@@ -1,20 +1,20 @@
 import Foundation
 
-/// One output sample along an axis: a range of input samples and their weights, which sum to 1.
+/// One output sample along an axis: a range of input samples, and their weights, which sum to 1.
 struct ResamplingTap: Equatable {
     let first: Int
     let weights: [Float]
 
     var end: Int { first + weights.count }
 
-    /// Lanczos resampling with three lobes, as wide as the coarser of both grids, so that nothing is aliased; at
-    /// the edges the window is truncated.
+    /// Lanczos resampling with three lobes, scaled to the coarser of the two grids to avoid aliasing. At the
+    /// edges the window is truncated.
     ///
     /// - Parameters:
-    ///   - count: output samples
-    ///   - part: of the input, in its samples: the first lies between 0 and 1
-    ///   - length: input samples
-    /// - Returns: one for each output sample
+    ///   - count: number of output samples
+    ///   - part: range of the input, in samples; the first sample lies between 0 and 1
+    ///   - length: number of input samples
+    /// - Returns: one tap per output sample
     static func lanczos(_ count: Int, of part: Range<Double>, length: Int) -> [ResamplingTap] {
         let scale = (part.upperBound - part.lowerBound) / Double(count)
         let width = max(scale, 1)
@@ -41,7 +41,7 @@ struct ResamplingTap: Equatable {
     }
 }
 
-/// The part of a picture that is shown, in its pixels.
+/// The crop of a picture, in its own pixels.
 package struct PictureFrame: Equatable, Sendable {
     package let rows: Range<Double>
     package let columns: Range<Double>
@@ -50,8 +50,8 @@ package struct PictureFrame: Equatable, Sendable {
         (self.rows, self.columns) = (rows, columns)
     }
 
-    /// The crop of a picture that fills another shape: all of it along one axis, and the
-    /// middle along the other. If it is larger by less than `slack` on both axes, it is cropped at the edges and not scaled.
+    /// The largest centred crop with the aspect ratio of `target`. If the picture is larger by less than `slack` on
+    /// both axes, it is cropped at the edges and not scaled.
     package init(
         ofHeight height: Int,
         width: Int,
@@ -67,7 +67,7 @@ package struct PictureFrame: Equatable, Sendable {
         let scale = isCut ? 1 : min(down, across)
         func middle(_ length: Int, _ wanted: Int) -> Range<Double> {
             let part = Double(wanted) * scale
-            // Whole pixels where nothing is scaled.
+            // Whole pixels if nothing is scaled.
             let before = (Double(length) - part) / 2
             let start = max(0, isCut ? before.rounded(.down) : before)
             return start..<min(Double(length), start + part)
@@ -76,13 +76,12 @@ package struct PictureFrame: Equatable, Sendable {
     }
 }
 
-/// Scales a picture row by row, keeping in memory only as many rows as a row of the result
-/// needs.
+/// Scales a picture row by row. Keeps only as many rows in memory as one row of the result needs.
 package struct RowScaler {
     private let down: [ResamplingTap]
     private let across: [ResamplingTap]
     private let channels: Int
-    /// Scaled rows, row y of the input at y modulo their number.
+    /// Ring buffer of horizontally scaled rows: input row y is at y modulo their number.
     private var kept: [Float]
     private let keeps: Int
     private var line: [Float]
@@ -92,7 +91,7 @@ package struct RowScaler {
     /// - Parameters:
     ///   - frame: the crop of the input
     ///   - height: rows of the input
-    ///   - width: columns of it
+    ///   - width: columns of the input
     ///   - size: rows and columns of the result
     ///   - channels: samples per pixel
     package init(
@@ -110,7 +109,7 @@ package struct RowScaler {
         kept = Array(repeating: 0, count: keeps * line.count)
     }
 
-    /// Takes the next row; passes on the rows of the result that it completes.
+    /// Consumes the next row and passes on the rows of the result that it completes.
     package mutating func take(
         _ input: UnsafeBufferPointer<Float>,
         _ body: (UnsafeBufferPointer<Float>) throws -> Void
@@ -157,7 +156,7 @@ package struct RowScaler {
 }
 
 extension Tensor {
-    /// A picture or latent `[1, height, width, channels]` resampled to another size with Lanczos' window.
+    /// A picture or latent `[1, height, width, channels]`, resampled to another size with the Lanczos window.
     package func resampled(height: Int, width: Int) -> Tensor {
         precondition(shape.count == 4 && shape[0] == 1, "\(shape)")
         let (rows, columns, channels) = (shape[1], shape[2], shape[3])

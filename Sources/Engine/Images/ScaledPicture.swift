@@ -5,9 +5,9 @@
 package final class ScaledPicture {
     /// How its samples are stored.
     package enum Numbers: Sendable {
-        /// In 16 bits, for pictures that had at most 16 to begin with.
+        /// As 16-bit integers, for pictures with at most 16 bits per sample.
         case rounded
-        /// Unchanged, in float32.
+        /// Unchanged, as float32.
         case exact
 
         fileprivate var size: Int {
@@ -18,9 +18,9 @@ package final class ScaledPicture {
         }
     }
 
-    /// Columns.
+    /// Number of columns.
     package let width: Int
-    /// Rows.
+    /// Number of rows.
     package let height: Int
     private let numbers: Numbers
     private let scratch: ScratchFile
@@ -31,12 +31,11 @@ package final class ScaledPicture {
     ///
     /// - Parameters:
     ///   - file: the picture
-    ///   - frame: the crop of it
-    ///   - height: rows that it is scaled to
-    ///   - width: columns
-    ///   - observe: is passed the fraction that is read, after every row
-    /// - Throws: `InputError` when the file is damaged, `OutputError` when the disk is full, and whatever
-    ///   `observe` throws
+    ///   - frame: the crop of the picture
+    ///   - height: number of rows after scaling
+    ///   - width: number of columns after scaling
+    ///   - observe: receives the fraction that has been read, after every row
+    /// - Throws: `InputError` if the file is damaged, `OutputError` if the disk is full, and whatever `observe` throws
     package convenience init(
         _ file: PictureFile,
         frame: PictureFrame,
@@ -58,11 +57,11 @@ package final class ScaledPicture {
     /// - Parameters:
     ///   - frame: the crop of the source
     ///   - source: rows and columns of the source
-    ///   - height: rows that it is scaled to
-    ///   - width: columns
+    ///   - height: number of rows after scaling
+    ///   - width: number of columns after scaling
     ///   - numbers: how samples are stored
-    ///   - rows: calls its argument with every row of the source from the top, samples of 0…1
-    /// - Throws: `OutputError` when the disk is full, and what `rows` throws
+    ///   - rows: calls its argument with every row of the source from top to bottom, samples of 0…1
+    /// - Throws: `OutputError` if the disk is full, and whatever `rows` throws
     package init(
         _ frame: PictureFrame,
         of source: (height: Int, width: Int),
@@ -92,14 +91,14 @@ package final class ScaledPicture {
         precondition(row == height, "\(row) of \(height) rows")
     }
 
-    /// Bytes on disk of a picture of this size.
+    /// Bytes on disk for a picture of this size.
     package static func bytes(height: Int, width: Int, _ numbers: Numbers) -> Int {
         3 * width * height * numbers.size
     }
 
-    /// A part, `[1, rows, columns, 3]`, −1…1.
+    /// Reads a part of the picture, `[1, rows, columns, 3]`, −1…1.
     ///
-    /// - Throws: `OutputError` when the disk fails
+    /// - Throws: `OutputError` if the disk fails
     package func part(_ region: Region) throws -> Tensor {
         let (rows, columns) = (region.rows.count, region.columns.count)
         return try Tensor(shape: [1, rows, columns, 3]) { out in
@@ -118,9 +117,9 @@ package final class ScaledPicture {
         }
     }
 
-    /// Passes every row from the top, 3 · width samples of 0…1.
+    /// Passes every row from top to bottom, as 3 · width samples of 0…1.
     ///
-    /// - Throws: `OutputError` when the disk fails, and what `body` throws
+    /// - Throws: `OutputError` if the disk fails, and whatever `body` throws
     package func eachRow(_ body: (UnsafeBufferPointer<Float>) throws -> Void) throws {
         for row in 0..<height {
             try read(3 * row * width, count: 3 * width).withUnsafeBufferPointer(body)

@@ -1,24 +1,23 @@
 import Foundation
 
-/// An unnamed file, for what is too large to keep in memory. It disappears with the process, however that
-/// ends.
+/// An unnamed file for data that are too large for memory. It disappears with the process, however the process ends.
 ///
 /// Used by one thread at a time.
 final class ScratchFile {
     private let folder: String
     private let descriptor: Int32
 
-    /// The directory of such files: `$TMPDIR`, else `/var/tmp`, which is on disk where `/tmp` may be memory.
+    /// The folder for these files: `$TMPDIR`, by default `/var/tmp`, which is on disk where `/tmp` may be in memory.
     static var folder: String {
         let given = ProcessInfo.processInfo.environment["TMPDIR"] ?? ""
         return given.isEmpty ? "/var/tmp" : given
     }
 
-    /// - Parameter bytes: its size; they are reserved
-    /// - Throws: `OutputError` when the disk is full or the folder cannot be written to
+    /// - Parameter bytes: size of the file; the disk space is reserved
+    /// - Throws: `OutputError` if the disk is full or the folder is not writable
     init(bytes: Int) throws(OutputError) {
         folder = Self.folder
-        // mkstemp replaces the six X with letters that no other file has, so that nobody else's file is opened.
+        // mkstemp replaces the six X with letters that no other file has, so it never opens an existing file.
         var template = Array("\(folder)/tessera-XXXXXX".utf8CString)
         descriptor = mkstemp(&template)
         guard descriptor >= 0 else { throw Self.failure(folder, errno) }
@@ -26,7 +25,7 @@ final class ScratchFile {
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         let status = posix_fallocate(descriptor, 0, off_t(max(1, bytes)))
         guard status == 0 else {
-            // deinit runs when this is thrown, and closes the file.
+            // deinit also runs after this throws, and closes the file.
             throw OutputError(
                 folder,
                 "\(bytes) bytes cannot be reserved there: \(String(cString: strerror(status)))"
@@ -38,9 +37,9 @@ final class ScratchFile {
         if descriptor >= 0 { close(descriptor) }
     }
 
-    /// Writes values at an offset, counted in such values.
+    /// Writes values at an offset that counts values.
     ///
-    /// - Throws: `OutputError` when the disk is broken
+    /// - Throws: `OutputError` if the disk is broken
     func write<T: BitwiseCopyable>(
         _ numbers: UnsafeBufferPointer<T>,
         at place: Int
@@ -56,9 +55,9 @@ final class ScratchFile {
         }
     }
 
-    /// Reads values from an offset.
+    /// Reads values from an offset that counts values.
     ///
-    /// - Throws: `OutputError` when the disk is broken
+    /// - Throws: `OutputError` if the disk is broken
     func read<T: BitwiseCopyable>(
         _ numbers: UnsafeMutableBufferPointer<T>,
         at place: Int

@@ -1,8 +1,8 @@
 import CTIFF
 import Foundation
 
-/// The first picture of a TIFF or BigTIFF, read by libtiff: whole numbers of 1 to 16 and 32 bits, and floats; grey, RGB,
-/// CMYK or a palette; strips or tiles; with the compressions that programs for pictures write.
+/// The first picture of a TIFF or BigTIFF, read by libtiff: integers of 1 to 16 and 32 bits, and floats; grey, RGB,
+/// CMYK or a palette; strips or tiles; with the compression methods that image editors write.
 final class TIFFReader: PictureReader {
     private let path: String
     let width: Int
@@ -10,20 +10,19 @@ final class TIFFReader: PictureReader {
     let layout: PixelLayout
     let colours: ColourDescription
     let orientation: Orientation
-    /// Its description, which holds the line of settings of a picture that Tessera made, those settings as JSON, and its
-    /// software.
+    /// The description (in a picture made by Tessera, its line of settings), the settings as JSON, and the software.
     let texts: [String: String]
-    /// Bits of a number as it is stored.
+    /// Bits per sample as stored.
     let depth: Int
     private let handle: OpaquePointer
 
     /// Reads everything that precedes the rows.
     ///
     /// - Parameters:
-    ///   - path: of the file
-    ///   - descriptor: open; its position does not matter
-    ///   - size: of the file in bytes
-    /// - Throws: `InputError` when it is damaged there, or its numbers are of an unsupported kind
+    ///   - path: path of the file
+    ///   - descriptor: file descriptor; its position does not matter
+    ///   - size: size of the file in bytes
+    /// - Throws: `InputError` if this part of the file is damaged, or the type of its samples is not supported
     init(_ path: String, _ descriptor: Int32, size: Int) throws(InputError) {
         self.path = path
         guard let handle = tessera_tiff_reader_open(descriptor) else {

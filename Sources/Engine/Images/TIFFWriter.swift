@@ -1,9 +1,9 @@
 import CTIFF
 
-/// Writes a BigTIFF of 512 × 512 tiles with lossless compression, followed by a pyramid of copies of half, a quarter, … of
-/// the size, as programs for print and deep zoom read them.
+/// Writes a BigTIFF of 512 × 512 tiles with lossless compression, followed by a pyramid of copies at half the size, a
+/// quarter, and so on, as programs for print and deep zoom expect.
 ///
-/// Holds one row of tiles: the copies are made at the end, each from the previous one in the file.
+/// Holds one row of tiles in memory: the copies are made at the end, each from the previous one in the file.
 package final class TIFFWriter: PictureWriter {
     private let file: TemporaryFile
     private let handle: OpaquePointer
@@ -11,7 +11,7 @@ package final class TIFFWriter: PictureWriter {
     private let height: Int
     private let depth: PixelDepth
     private let software: String?
-    /// Rows of the current row of tiles, and the number of rows filled so far.
+    /// Pixels of the current row of tiles, and the number of pixel rows filled so far.
     private var strip: [UInt8]
     private var filled = 0
     private var written = 0
@@ -23,10 +23,10 @@ package final class TIFFWriter: PictureWriter {
     ///   - width: in pixels
     ///   - height: in pixels
     ///   - depth: bits per sample
-    ///   - description: what the picture is, for people and other programs
-    ///   - software: what made it
-    ///   - settings: how it was made, as JSON, in a tag of its own
-    /// - Throws: `OutputError` when the file cannot be written
+    ///   - description: describes the picture, for people and other programs
+    ///   - software: the program that made it
+    ///   - settings: how it was made, as JSON, in a private tag
+    /// - Throws: `OutputError` if the file cannot be written
     package init(
         file path: String,
         width: Int,
@@ -117,7 +117,7 @@ package final class TIFFWriter: PictureWriter {
         return try file.commit(numbered: numbered)
     }
 
-    /// Writes a copy of half the size.
+    /// Writes a copy at half the size.
     private func halve(
         _ level: Int,
         _ size: (width: Int, height: Int)
@@ -162,7 +162,7 @@ package final class TIFFWriter: PictureWriter {
         return half
     }
 
-    /// Means of 2 × 2 pixels of a tile, rounded to nearest; at the edges of those that exist.
+    /// Means of 2 × 2 pixels of a tile, rounded to nearest; at the edges, only of existing pixels.
     private static func halve<Number: FixedWidthInteger & UnsignedInteger>(
         _ tile: [UInt8],
         as kind: Number.Type,

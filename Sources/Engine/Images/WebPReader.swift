@@ -1,8 +1,8 @@
 import CWebP
 import Foundation
 
-/// A WebP, read by libwebp: lossy or lossless, with or without transparency. The format cannot be decoded row by row:
-/// the file and its pixels are in memory while it is read.
+/// A WebP, read by libwebp: lossy or lossless, with or without transparency. The format cannot be decoded row by row,
+/// so the file and its pixels are in memory while it is read.
 final class WebPReader: PictureReader {
     private let path: String
     let width: Int
@@ -13,20 +13,21 @@ final class WebPReader: PictureReader {
     private let descriptor: Int32
     private let size: Int
 
-    /// Maximum size of a picture, in pixels: libwebp takes eight bytes for each.
+    /// Maximum size of a picture, in pixels; libwebp takes eight bytes for each.
     private static let largestArea = 1 << 26
     /// Maximum size of a file, in bytes.
     private static let largestFile = 1 << 29
-    /// What precedes the pixels is within so many bytes, unless a colour profile does: then it is read as a whole.
+    /// Bytes that are read to find what precedes the pixels; if a colour profile does not fit in
+    /// them, the whole file is read.
     private static let head = 1 << 16
 
     /// Reads everything that precedes the pixels.
     ///
     /// - Parameters:
-    ///   - path: of the file
-    ///   - descriptor: open; its position does not matter
-    ///   - size: of the file in bytes
-    /// - Throws: `InputError` when it is damaged there, animated or too large
+    ///   - path: path of the file
+    ///   - descriptor: file descriptor; its position does not matter
+    ///   - size: size of the file in bytes
+    /// - Throws: `InputError` if this part of the file is damaged, or the picture is animated or too large
     init(_ path: String, _ descriptor: Int32, size: Int) throws(InputError) {
         (self.path, self.descriptor, self.size) = (path, descriptor, size)
         guard size <= Self.largestFile else {
@@ -44,7 +45,7 @@ final class WebPReader: PictureReader {
         }
         if let fault = Self.fault(status, path) { throw fault }
         guard header.is_animated == 0 else {
-            throw InputError(path, "it is animated", fix: "Name a picture that stands still")
+            throw InputError(path, "it is animated", fix: "Use a still picture")
         }
         (width, height) = (Int(header.width), Int(header.height))
         layout = PixelLayout(colour: .rgb, hasAlpha: header.has_alpha != 0)
@@ -94,7 +95,7 @@ final class WebPReader: PictureReader {
         func damaged(_ reason: String) -> InputError { .damagedPicture(path, "WebP", reason) }
         switch Int(status) {
         case Int(TESSERA_WEBP_OK): return nil
-        case Int(TESSERA_WEBP_NO_MEMORY): return damaged("memory is full")
+        case Int(TESSERA_WEBP_NO_MEMORY): return damaged("out of memory")
         case Int(TESSERA_WEBP_TOO_SHORT): return damaged("it ends too early")
         case Int(TESSERA_WEBP_UNSUPPORTED): return damaged("it uses an unknown feature")
         default: return damaged("its data are damaged")

@@ -1,8 +1,8 @@
 import CWebP
 import Foundation
 
-/// Writes a lossy WebP under a temporary name; the file gets its final name when it is complete. The format is encoded as
-/// a whole: the writer keeps one and a half bytes for each pixel, at most 402 MB.
+/// Writes a lossy WebP under a temporary name; the file gets its final name when it is complete. The format has to be
+/// encoded as a whole, so the writer keeps one and a half bytes per pixel in memory, at most 402 MB.
 ///
 /// Used by one thread at a time.
 package final class WebPWriter: PictureWriter {
@@ -21,8 +21,8 @@ package final class WebPWriter: PictureWriter {
     ///   - width: in pixels
     ///   - height: in pixels
     ///   - quality: 1 to 100
-    ///   - exif: what the picture is
-    /// - Throws: `OutputError` when the file cannot be written
+    ///   - exif: Exif data that describe the picture
+    /// - Throws: `OutputError` if the file cannot be written
     package init(
         file path: String,
         width: Int,
@@ -56,7 +56,7 @@ package final class WebPWriter: PictureWriter {
         var start: UnsafePointer<UInt8>?
         var count = 0
         let status = tessera_webp_writer_encode(handle, &start, &count)
-        // The simple form is a header of 12 bytes and one chunk.
+        // The simple format is a header of 12 bytes and one chunk.
         guard status == 0, let start, count > Self.simpleHeader else {
             throw OutputError(file.path, "libwebp cannot encode it (error \(status))")
         }
@@ -74,7 +74,7 @@ package final class WebPWriter: PictureWriter {
 
     private static let simpleHeader = 12
 
-    /// The extended header: there are Exif data; the size of the canvas.
+    /// The header of the extended format: says that there are Exif data, and the size of the canvas.
     private static func extended(width: Int, height: Int) -> [UInt8] {
         [0x08, 0, 0, 0] + number(width - 1, 3) + number(height - 1, 3)
     }

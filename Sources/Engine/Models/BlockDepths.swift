@@ -1,6 +1,6 @@
-/// How many transformer blocks each attention layer has. In distilled models they differ within a resolution.
+/// The number of transformer blocks in each attention layer. In distilled models it varies within a resolution.
 struct BlockDepths {
-    /// By level and layer; empty without attention.
+    /// Depths by level and layer; an empty list for a level without attention.
     var down: [[Int]] = []
     var up: [[Int]] = []
     let middle: Int
@@ -9,11 +9,11 @@ struct BlockDepths {
     private static let reverseKey = "reverse_transformer_layers_per_block"
 
     /// - Parameters:
-    ///   - config: of the UNet
+    ///   - config: the UNet's configuration
     ///   - layers: residual blocks of each level
-    ///   - down: whether a level has attention on the down path
-    ///   - up: likewise, in the order of the up path
-    /// - Throws: `InputError` naming the field that does not fit
+    ///   - down: whether each level has attention on the down path
+    ///   - up: the same for the up path, in its order
+    /// - Throws: `InputError` naming the field whose value does not fit
     init(_ config: inout ConfigReader, layers: [Int], down: [Bool], up: [Bool]) throws(InputError) {
         let count = layers.count
         func read(_ key: String) throws(InputError) -> [ConfigReader.Depths]? {
@@ -58,7 +58,7 @@ struct BlockDepths {
         for i in 0..<count {
             self.down.append(down[i] ? try layered(Self.key, own[i], layers[i]) : [])
         }
-        // In the order of the up path, from the coarsest level on.
+        // In the order of the up path, starting with the coarsest level.
         let reverse = try read(Self.reverseKey)
         for i in 0..<count {
             let at = count - 1 - i

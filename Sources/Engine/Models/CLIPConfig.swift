@@ -2,7 +2,7 @@
 package struct CLIPConfig: Equatable {
     let vocabulary: Int
     let tokens: Int
-    /// Width of its hidden states.
+    /// Width of the hidden states.
     package let width: Int
     let innerWidth: Int
     let layers: Int
@@ -11,15 +11,15 @@ package struct CLIPConfig: Equatable {
     let normEpsilon: Float
     /// The token whose state is the pooled embedding.
     package let pooling: Pooling
-    /// Width of the pooled embedding, nil for a model without projection.
+    /// Width of the pooled embedding; nil for a model without projection.
     package let projection: Int?
 
     /// The token whose state is the pooled embedding.
     package enum Pooling: Equatable {
-        /// The one with the highest id: configurations from before the end token was recorded say
+        /// The token with the highest id. Configurations that predate the recording of the end token say
         /// `eos_token_id: 2` and mean this.
         case highestID
-        /// The first one with this id.
+        /// The first token with this id.
         case first(Int)
 
         /// The position of that token.
@@ -31,7 +31,7 @@ package struct CLIPConfig: Equatable {
         }
     }
 
-    /// Reads a configuration; `projected` for a CLIPTextModelWithProjection.
+    /// Reads a configuration; `projected` if it is of a CLIPTextModelWithProjection.
     package init(file: String, projected: Bool) throws {
         var config = try ConfigReader(file: file)
         try self.init(&config, projected: projected)
@@ -71,8 +71,8 @@ package struct CLIPConfig: Equatable {
         }
         try config.expect("model_type", [.string("clip_text_model")])
         try config.expect("use_attention_mask", [.bool(false)])
-        // What Transformers writes besides the shape: for training, for generating text, or about
-        // the file itself. None of it affects an encoding.
+        // Other fields that Transformers writes: for training, for generating text, or about the file itself. None
+        // of them affects an encoding.
         config.ignore(
             "architectures",
             "attention_dropout",

@@ -1,12 +1,12 @@
 /// CLIP's text model: a causal transformer over 77 tokens.
 struct CLIPTextNetwork {
-    /// What a prompt becomes.
+    /// The encoding of a prompt.
     struct Encoding {
-        /// After the last layer and the final norm: `[1, tokens, width]`.
+        /// Hidden states after the last layer and the final norm: `[1, tokens, width]`.
         let last: Activation
-        /// After the last layer that is not skipped, without a norm: `[1, tokens, width]`.
+        /// Hidden states after the last layer that is not skipped, without a norm: `[1, tokens, width]`.
         let hidden: Activation
-        /// The end token's, projected: `[1, projection]`; nil for a model without projection.
+        /// Projected state of the end token: `[1, projection]`; nil for a model without projection.
         let pooled: Tensor?
     }
 
@@ -20,8 +20,8 @@ struct CLIPTextNetwork {
     /// - Parameters:
     ///   - root: the weights
     ///   - config: their shapes
-    ///   - vectors: `[count, width]`: of textual inversions, whose ids follow the vocabulary
-    /// - Throws: `InputError` for a weight that is missing or of another shape
+    ///   - vectors: `[count, width]`: textual inversions, whose ids follow the vocabulary
+    /// - Throws: `InputError` for a weight that is missing or has another shape
     init(_ root: ModuleWeights, config: CLIPConfig, vectors: Tensor? = nil) throws {
         self.config = config
         // Transformers 5 writes plain text models without this prefix.
@@ -49,12 +49,12 @@ struct CLIPTextNetwork {
         }
     }
 
-    /// Encodes ids of tokens, at most `tokens` of them.
+    /// Encodes at most `tokens` token ids.
     ///
     /// - Parameters:
-    ///   - ids: below `vocabulary`, or of `vectors`
-    ///   - skipped: layers at the end whose output `hidden` leaves out
-    /// - Returns: states and the pooled embedding
+    ///   - ids: ids below `vocabulary`, or of `vectors`
+    ///   - skipped: number of last layers that `hidden` leaves out
+    /// - Returns: the hidden states and the pooled embedding
     func callAsFunction(_ ids: [Int], skipped: Int = 0) -> Encoding {
         let backend = finalNorm.backend
         var h = backend.add(
@@ -68,7 +68,7 @@ struct CLIPTextNetwork {
         }
         let last = finalNorm(h)
         let pooled = projection.map { projection in
-            // Ids of textual inversions are higher than that of the end token.
+            // Ids of textual inversions are higher than the end token's.
             let known = ids.map { $0 < config.vocabulary ? $0 : 0 }
             let at = config.pooling.position(in: known) * config.width
             let token = backend.download(last).withFloats { Array($0[at..<at + config.width]) }

@@ -1,15 +1,15 @@
 /// A tile with its margins, between two layers of a network.
 ///
-/// Margins are cropped as soon as nothing that follows depends on them, and convolutions do not compute what would be cropped:
-/// where a picture is largest, hardly anything is computed twice.
+/// Margins are cropped as soon as no later layer depends on them, and convolutions do not compute what would be
+/// cropped. So where a picture is largest, hardly anything is computed twice.
 struct FramedTile {
     /// `[1, height, width, channels]`.
     private(set) var x: Activation
-    /// In pixels of `x`.
+    /// Margins in pixels of `x`.
     private(set) var margins: PicturePart.Margins
-    /// What the current residual block will add, and its margins.
+    /// The input that the current residual block will add, and its margins.
     private(set) var residual: (x: Activation, margins: PicturePart.Margins)?
-    /// Layers that it has passed, and the norms among them.
+    /// Number of layers that the tile has passed, and of the norms among them.
     private(set) var layers = 0
     private(set) var norms = 0
 
@@ -20,7 +20,7 @@ struct FramedTile {
         (self.x, self.margins) = (x, margins)
     }
 
-    /// One that was stored.
+    /// Restores a tile that was stored.
     init(
         _ x: Activation,
         _ margins: PicturePart.Margins,
@@ -35,14 +35,14 @@ struct FramedTile {
     /// The tile without its margins.
     var core: Region { margins.core(height: x.shape[1], width: x.shape[2]) }
 
-    /// Passes the next layer.
+    /// Applies the next layer.
     ///
     /// - Parameters:
-    ///   - layer: the next one
-    ///   - reach: pixels around the tile that the rest of the network depends on, before the layer and after it
-    ///   - moments: what its norm normalises by, for each group
-    ///   - keys: gives `[1, tokens, channels]`, for the attention
-    ///   - backend: of the layer
+    ///   - layer: the next layer
+    ///   - reach: pixels around the tile that the rest of the network depends on, before and after the layer
+    ///   - moments: moments of each group that the layer's norm normalises by
+    ///   - keys: returns `[1, tokens, channels]`, for the attention
+    ///   - backend: the layer's backend
     mutating func pass(
         _ layer: TileLayer,
         reach: (before: Int, after: Int),
@@ -81,8 +81,8 @@ struct FramedTile {
         if layer.norm != nil { norms += 1 }
     }
 
-    /// Convolves. A side whose margin is wider than the later layers need is not padded, so its margin shrinks by one pixel;
-    /// the other sides, including the edges of the picture, are padded.
+    /// Applies a convolution. A side whose margin is wider than the later layers need is not padded, so its margin
+    /// shrinks by one pixel; the other sides, including the edges of the picture, are padded.
     private mutating func convolve(
         by conv: Conv2d,
         _ reach: Int,
@@ -110,7 +110,7 @@ struct FramedTile {
         x = Self.trimmed(x, old, to: margins, backend)
     }
 
-    /// A tile with smaller margins.
+    /// Crops a tile to smaller margins.
     private static func trimmed(
         _ x: Activation,
         _ old: PicturePart.Margins,

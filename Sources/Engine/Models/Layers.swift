@@ -38,7 +38,7 @@ struct GroupNorm {
     let epsilon: Float
     let backend: any Backend
 
-    /// Normalises `x` plus `channelBias`, `[batch, channels]`; in place, if `overwriting`.
+    /// Normalises `x` plus `channelBias`, `[batch, channels]`; in place if `overwriting`.
     func callAsFunction(
         _ x: Activation,
         plus channelBias: Activation? = nil,
@@ -87,7 +87,7 @@ struct LayerNorm {
     }
 }
 
-/// Linear, SiLU, linear: how timesteps and pooled prompts become embeddings.
+/// Linear, SiLU, linear: turns timesteps and pooled prompts into embeddings.
 struct EmbeddingMLP {
     let linear1: Linear
     let linear2: Linear

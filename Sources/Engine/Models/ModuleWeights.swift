@@ -1,15 +1,14 @@
-/// The weights of one module of a checkpoint: a prefix of its keys, which are Diffusers' and
-/// Transformers' own. Everything that a network reads goes through here, with the shape that the
-/// configuration requires.
+/// The weights of one module of a checkpoint: a prefix of its keys, which are Diffusers' and Transformers' own.
+/// Everything that a network reads goes through this type, with the shape that the configuration requires.
 ///
-/// Every weight is checked by its file's header before a backend is asked to store it, whether it is read
-/// or was prepared before.
+/// Every weight is checked against its file's header before a backend is asked to store it,
+/// even if it was prepared earlier.
 struct ModuleWeights {
     let reader: WeightReader
     let backend: any Backend
-    /// The key prefix, without the last dot; empty at the root.
+    /// The key prefix, without the trailing dot; empty at the root.
     var path = ""
-    /// Only the headers are checked: nothing is read, and the resulting network cannot compute.
+    /// Whether only the headers are checked: no weights are read, and the resulting network cannot compute.
     var isDescription = false
 
     /// The submodule `name`.
@@ -22,10 +21,10 @@ struct ModuleWeights {
         )
     }
 
-    /// Item `index` of a list of modules.
+    /// Element `index` of a list of modules.
     subscript(_ index: Int) -> ModuleWeights { self["\(index)"] }
 
-    /// Whether the checkpoint has a weight of this name here.
+    /// Whether the checkpoint has a weight with this name in this module.
     func has(_ name: String) -> Bool { reader.has(self[name].path) }
 
     /// Stands for a missing weight in an error.
@@ -39,14 +38,15 @@ struct ModuleWeights {
         try reader.check(self[name].path, shape)
     }
 
-    /// Weights of modules of one shape, the outputs of one after those of the other: as files have them where the backend reads that.
+    /// Weights of modules of the same shape, with their outputs concatenated; as stored in the
+    /// files if the backend reads that.
     ///
     /// - Parameters:
-    ///   - modules: some
-    ///   - shape: of each one's weight
-    ///   - axes: of all together, after the outputs
-    ///   - bias: whether they have one
-    /// - Returns: all together
+    ///   - modules: at least one module
+    ///   - shape: shape of each module's weight
+    ///   - axes: remaining axes of the result, after the outputs
+    ///   - bias: whether the modules have a bias
+    /// - Returns: the parameters of all modules together
     /// - Throws: as `WeightReader.tensor`
     private func parameters(
         of modules: [ModuleWeights],
@@ -81,12 +81,12 @@ struct ModuleWeights {
         Linear(weights: try matrix(inputs, outputs, bias: bias, pointwise: false), backend: backend)
     }
 
-    /// A 1 × 1 convolution `[outputs, inputs, 1, 1]`, as the linear layer that it is.
+    /// A 1 × 1 convolution `[outputs, inputs, 1, 1]`, read as the equivalent linear layer.
     func pointwise(_ inputs: Int, _ outputs: Int) throws -> Linear {
         Linear(weights: try matrix(inputs, outputs, bias: true, pointwise: true), backend: backend)
     }
 
-    /// A gated linear layer of `2 · outputs` rows: the values', then the gates'.
+    /// A gated linear layer of `2 · outputs` rows: first the values', then the gates'.
     func gatedLinear(_ inputs: Int, _ outputs: Int) throws -> GatedLinear {
         try check("weight", [2 * outputs, inputs])
         try check("bias", [2 * outputs])
@@ -114,7 +114,7 @@ struct ModuleWeights {
         }
     }
 
-    /// Several linear layers of one input, computed as one: their outputs are concatenated.
+    /// Several linear layers with the same input, computed as one: their outputs are concatenated.
     func sideBySide(
         _ names: [String],
         _ inputs: Int,
@@ -146,7 +146,7 @@ struct ModuleWeights {
         try conv(inputs, outputs, kernel: 3, stride: stride, padding: padding, made: nil)
     }
 
-    /// A convolution whose weights are computed from the 3 × 3 ones of the checkpoint, unless they are these.
+    /// A convolution whose weights are the checkpoint's 3 × 3 weights or computed from them.
     func conv(
         _ inputs: Int,
         _ outputs: Int,
@@ -207,7 +207,7 @@ struct ModuleWeights {
         )
     }
 
-    /// An embedding table, with `more` rows behind its own.
+    /// An embedding table, with the rows of `more` appended.
     func table(_ rows: Int, _ width: Int, more: Tensor? = nil) throws -> TableWeights {
         try check("weight", [rows, width])
         guard !isDescription else {

@@ -8,32 +8,32 @@ package enum AutoencoderHalf: String, CaseIterable, Sendable {
 
 /// What tiled evaluation needs to know about a network whose group norms cover the whole picture.
 package struct TiledNetwork: Equatable, Sendable {
-    /// One layer. It begins with its group norm, if it has one.
+    /// One layer; it begins with its group norm, if any.
     package struct Layer: Equatable, Sendable {
         package let hasNorm: Bool
-        /// Pixels of its input around a tile that the tile's result depends on.
+        /// Pixels of the layer's input around a tile that the tile's result depends on.
         package let reach: Int
-        /// Pixels of its input per latent pixel along a side.
+        /// Pixels of the layer's input per latent pixel, along each side.
         package let scale: Double
         /// Multiplications per latent pixel.
         package let work: Double
-        /// Numbers per latent pixel before the layer: its input, and what a residual block will add.
+        /// Elements per latent pixel before the layer: its input, and what a residual block will add.
         package let numbers: Double
     }
 
     /// Which half of an autoencoder it is.
     package let half: AutoencoderHalf
-    /// Number of group norms.
+    /// Number of group norms in the network.
     package let norms: Int
-    /// Groups of each.
+    /// Number of groups in each norm.
     package let groups: Int
-    /// The norm before the attention over the whole picture; nil if there is none.
+    /// Index (from 0) of the norm before the attention over the whole picture; nil if there is none.
     package let attention: Int?
-    /// Channels of the tokens there.
+    /// Channels of the attention's tokens.
     package let width: Int
-    /// Receptive field: latent pixels around a tile that its result depends on, apart from the attention.
+    /// Receptive field: latent pixels around a tile that its result depends on, not counting the attention.
     package let halo: Int
-    /// In the order of evaluation; they determine the cost of a tile. Empty if unknown.
+    /// The layers in the order of evaluation; they determine the cost of a tile. Empty if unknown.
     package let layers: [Layer]
 
     package init(
@@ -55,7 +55,8 @@ package struct TiledNetwork: Equatable, Sendable {
         TiledNetwork(half: half, norms: 0, groups: 1, attention: nil, width: 0, halo: 0)
     }
 
-    /// The fraction of the work that comes before a norm; 1 for the end. If the layers are unknown, all steps are equal.
+    /// The fraction of the work that precedes a norm; 1 for the end. If the layers are
+    /// unknown, all steps count equally.
     package func shareOfWork(before norm: Int) -> Double {
         guard norm >= 0 else { return 0 }
         guard norm < norms else { return 1 }
@@ -71,7 +72,7 @@ package struct TiledNetwork: Equatable, Sendable {
         return done / work
     }
 
-    /// The cost of attending to this many tokens, as a fraction of the other work.
+    /// The cost of attending to this many tokens, as a fraction of all other work.
     package func shareOfAttention(to tokens: Int) -> Double {
         layers.isEmpty ? 0 : Double(2 * tokens * width) / work
     }
@@ -79,11 +80,11 @@ package struct TiledNetwork: Equatable, Sendable {
     private var work: Double { layers.reduce(0) { $0 + $1.work } }
 }
 
-/// Identifies a tile among those of all pictures.
+/// Identifies a tile among the tiles of all pictures.
 package struct TileID: Hashable, Sendable {
-    /// Of the picture's evaluation: random, never 0.
+    /// Random number of the picture's evaluation, never 0.
     package let picture: UInt64
-    /// Among the picture's tiles.
+    /// Index among the picture's tiles.
     package let index: Int
 
     package init(picture: UInt64, index: Int) {
@@ -91,9 +92,9 @@ package struct TileID: Hashable, Sendable {
     }
 }
 
-/// One tile of a picture, computed as a part of the whole.
+/// One tile of a picture, evaluated as a part of the whole.
 package struct PicturePart: Equatable, Sendable {
-    /// Margins of a tile, in latent pixels, whichever half is evaluated.
+    /// Margins of a tile in latent pixels, for both halves.
     package struct Margins: Equatable, Sendable {
         package let top: Int, left: Int, bottom: Int, right: Int
 
@@ -112,7 +113,7 @@ package struct PicturePart: Equatable, Sendable {
         }
     }
 
-    /// Rows and columns of a tile: `firstRow` and `firstColumn` plus multiples of `stride`.
+    /// A grid of rows and columns in a tile: `firstRow` and `firstColumn` plus multiples of `stride`.
     package struct Lattice: Equatable, Sendable {
         package let stride: Int, firstRow: Int, firstColumn: Int
 
@@ -120,7 +121,7 @@ package struct PicturePart: Equatable, Sendable {
             (self.stride, self.firstRow, self.firstColumn) = (stride, firstRow, firstColumn)
         }
 
-        /// Rows and columns of a tile of this size.
+        /// Rows and columns of the grid in a tile of this size.
         package func places(height: Int, width: Int) -> (rows: [Int], columns: [Int]) {
             (
                 Array(Swift.stride(from: firstRow, to: height, by: stride)),
@@ -130,21 +131,21 @@ package struct PicturePart: Equatable, Sendable {
     }
 
     package var margins: Margins
-    /// Of the first group norms, in the order of evaluation, for each group: what to normalise by.
+    /// The moments that the first group norms normalise by: per norm in the order of evaluation, then per group.
     package var statistics: [Moments]
-    /// The norm to measure, counted from 1; `statistics` are those of all norms before it. 0 computes the picture
-    /// or the latent.
+    /// The norm to measure, counted from 1; `statistics` must cover all norms before it. 0
+    /// computes the picture or the latent.
     package var norm: Int
-    /// The tile's tokens that the answer contains as well.
+    /// Tokens of the tile to return as well; nil for none.
     package var tokens: Lattice?
-    /// Digests of the picture's tokens that the attention's keys and values are made of, in order; none:
-    /// the tile's own.
+    /// Digests of the picture's tokens that the attention's keys and values are made of, in order. If empty,
+    /// the tile's own tokens are used.
     package var attention: [EmbeddingDigest]
 
     /// Maximum embeddings that a part may reference.
     package static let maxAttention = 8
-    /// Identifies the tile, so that an evaluation can continue where the last one of the same tile stopped; nil:
-    /// nothing is kept.
+    /// Identifies the tile, so that an evaluation can continue where the last one of the same
+    /// tile stopped; nil keeps nothing.
     package var tile: TileID?
 
     package init(

@@ -1,7 +1,7 @@
-/// A prompt embedding that transformer blocks attend to, with each block's keys and values for it.
-/// They are the same in every step of a render, so each is computed once.
+/// A prompt embedding that transformer blocks attend to, with each block's keys and values for it. They are the same in
+/// every step of a render, so each is computed only once.
 final class PromptContext {
-    /// What it was made from, `[n, tokens, width]`.
+    /// The prompt embedding, `[n, tokens, width]`.
     let embedding: Tensor
     private let activation: Activation
     private var projections: [ObjectIdentifier: Activation] = [:]
@@ -11,7 +11,7 @@ final class PromptContext {
         activation = backend.persistent { backend.upload(embedding) }
     }
 
-    /// `layer` of the embedding.
+    /// The embedding after `layer`; computed once per layer.
     func projected(by layer: Linear) -> Activation {
         let key = ObjectIdentifier(layer.weights.storage)
         if let known = projections[key] { return known }
@@ -23,11 +23,11 @@ final class PromptContext {
 
 /// The most recently used prompts, most recent first.
 struct PromptContexts {
-    /// Prompts of one job in the batch sizes that its views come in.
+    /// Enough for the prompts of one job in each batch size that its views come in.
     private static let maxCount = 3
     private var recent: [PromptContext] = []
 
-    /// The context of an embedding, reused if it is in the cache.
+    /// The context of an embedding; reused if it is in the cache.
     mutating func context(_ embedding: Tensor, backend: any Backend) -> PromptContext {
         if let known = recent.firstIndex(where: { $0.embedding.isIdentical(to: embedding) }) {
             recent.insert(recent.remove(at: known), at: 0)
@@ -40,7 +40,7 @@ struct PromptContexts {
 }
 
 extension Tensor {
-    /// Whether both have the same shape and the same bits.
+    /// Whether both tensors have the same shape and the same bits.
     fileprivate func isIdentical(to other: Tensor) -> Bool {
         guard shape == other.shape else { return false }
         return withFloats { a in

@@ -1,13 +1,13 @@
 /// The tokenizers and text encoders of a model.
 ///
-/// SD 1 and 2 take the last hidden state of their one encoder; SDXL takes the states before the
-/// last layer of both of its encoders, concatenated, and the pooled embedding of the second. A prompt of
-/// several chunks has the contexts of all, one after the other, and the pooled embedding of the first.
+/// SD 1 and 2 use the last hidden state of their only encoder. SDXL uses the states before the last layer of both its
+/// encoders, concatenated, and the pooled embedding of the second. A prompt of several chunks gets the contexts of all
+/// chunks, one after another, and the pooled embedding of the first.
 package final class PromptEncoder {
     private struct Stage {
         let place: String
         let tokenizer: PromptTokenizer
-        /// Layers at the end that are left out.
+        /// Number of last layers that are skipped.
         let skipped: Int
         let network: CLIPTextNetwork
         let backend: any Backend
@@ -50,11 +50,11 @@ package final class PromptEncoder {
         }
     }
 
-    /// Multiplies the states of tokens by their weights and restores the mean of all, as A1111 does.
+    /// Multiplies the states of tokens by their weights, then restores the overall mean, as A1111 does.
     ///
     /// - Parameters:
     ///   - context: `[1, tokens, width]`
-    ///   - chunk: tokens behind the start token
+    ///   - chunk: tokens after the start token
     /// - Returns: the same shape
     static func weighted(_ context: Tensor, _ chunk: [PromptToken]) -> Tensor {
         guard chunk.contains(where: { $0.weight != 1 }) else { return context }
@@ -67,7 +67,7 @@ package final class PromptEncoder {
                 for j in 0..<width { x[(i + 1) * width + j] *= token.weight }
             }
             let after = x.reduce(0.0) { $0 + Double($1) }
-            // A mean of zero, but for rounding, says nothing of the size of the states.
+            // A mean that is zero up to rounding says nothing about the size of the states.
             guard min(abs(before), abs(after)) > 1e-6 * size else { return }
             let factor = before / after
             for i in x.indices { x[i] = Float(Double(x[i]) * factor) }
@@ -77,11 +77,11 @@ package final class PromptEncoder {
 
     private let first: Stage
     private let second: Stage?
-    /// Whether the UNet takes a pooled embedding, and hidden states without the last norm.
+    /// Whether the UNet needs a pooled embedding, and hidden states without the last norm.
     private let isPooled: Bool
     private let zerosForNoPrompt: Bool
 
-    /// Reads configurations and weights, and the tokenizers unless the prompts are tokenized already.
+    /// Reads configurations and weights, and also the tokenizers unless the prompts are already tokenized.
     ///
     /// Throws `InputError` for a missing or unusable file.
     package init(
@@ -115,9 +115,9 @@ package final class PromptEncoder {
     ///
     /// - Parameters:
     ///   - prompt: any text
-    ///   - count: chunks of the result; a shorter prompt is padded with empty ones
-    /// - Returns: what the UNet takes
-    /// - Throws: `InputError` for a prompt of too many chunks or tokens that an encoder lacks
+    ///   - count: number of chunks in the result; a shorter prompt is padded with empty chunks
+    /// - Returns: the embedding for the UNet
+    /// - Throws: `InputError` for a prompt with too many chunks, or with tokens that an encoder does not know
     package func encode(_ prompt: String, chunks count: Int = 1) throws -> Embedding {
         try encode(chunks(prompt, "--prompt"), chunks: count)
     }
@@ -133,13 +133,13 @@ package final class PromptEncoder {
         var contexts: [Tensor] = []
         var pooled: Tensor?
         for i in 0..<max(count, prompt.count) {
-            // The padding is the empty prompt.
+            // Padding chunks are the empty prompt.
             let chunk = prompt.chunks.map { i < $0.count ? $0[i] : [] }
             let embedding = try known[chunk] ?? encodeInMemory(chunk)
             guard embedding.context.isFinite, embedding.pooled?.isFinite ?? true else {
                 throw InputError(
                     first.place,
-                    "it makes NaN or infinite numbers of the prompt",
+                    "it encodes the prompt to NaN or infinity",
                     fix:
                         "Use weights of words nearer to 1, or other textual inversions and adapters"
                 )
@@ -151,8 +151,8 @@ package final class PromptEncoder {
         return Embedding(context: Tensor.oneAfterAnother(contexts), pooled: pooled)
     }
 
-    /// The same as `encode`, tried again where memory was too small: the library has emptied its cache then. The second
-    /// time it is an error that names the size.
+    /// Like `encode`, with one retry if memory is too small, because the library has emptied its cache by then. If the
+    /// retry fails too, the error names the size.
     private func encodeInMemory(_ chunk: [[PromptToken]]) throws -> Embedding {
         func checked() throws -> Embedding {
             let embedding = try encode(chunk)
@@ -170,7 +170,7 @@ package final class PromptEncoder {
         }
     }
 
-    /// Encodes one chunk, tokens for each encoder.
+    /// Encodes one chunk, given its tokens for each encoder.
     private func encode(_ chunk: [[PromptToken]]) throws -> Embedding {
         let one = try first.encode(chunk[0])
         let backend = first.backend
@@ -179,7 +179,7 @@ package final class PromptEncoder {
                 let context = Self.weighted(backend.download(one.hidden), chunk[0])
                 return Embedding(context: context, pooled: one.pooled)
             }
-            // Layers are left out before the last norm.
+            // The final norm follows the skipped layers, so it is applied here.
             let last = first.skipped == 0 ? one.last : first.network.finalNorm(one.hidden)
             return Embedding(
                 context: Self.weighted(backend.download(last), chunk[0]),
@@ -203,13 +203,12 @@ package final class PromptEncoder {
         )
     }
 
-    /// Encodes the negative prompt; without one, zeros for models that ask for them, else
-    /// the empty prompt.
+    /// Encodes the negative prompt. Without one: zeros for models that ask for them, else the empty prompt.
     ///
     /// - Parameters:
-    ///   - prompt: any text, or none
-    ///   - count: as for the prompt itself
-    /// - Returns: what the UNet takes
+    ///   - prompt: any text; nil for no negative prompt
+    ///   - count: number of chunks, as for the prompt itself
+    /// - Returns: the embedding for the UNet
     /// - Throws: as `encode(_:chunks:)`
     package func encodeNegative(_ prompt: String?, chunks count: Int = 1) throws -> Embedding {
         try encodeNegative(
@@ -219,7 +218,7 @@ package final class PromptEncoder {
         )
     }
 
-    /// The same for a tokenized prompt.
+    /// The same for a tokenized negative prompt.
     func encodeNegative(
         _ prompt: PromptChunks,
         isGiven: Bool,
@@ -235,7 +234,7 @@ package final class PromptEncoder {
 }
 
 extension Model {
-    /// Refuses a layer that the text encoders do not have.
+    /// Rejects a `--clip-skip` beyond the layers of the text encoders.
     ///
     /// - Throws: `InputError` naming the flag
     package func checkClipSkip(_ clipSkip: Int?) throws {
@@ -251,14 +250,15 @@ extension Model {
 }
 
 extension CLIPConfig {
-    /// Layers at the end that are left out.
+    /// Number of last layers to skip.
     ///
     /// - Parameters:
-    ///   - clipSkip: 1 reads the last layer, 2 the one before it, as A1111 and ComfyUI count; nil what the family reads
-    ///   - family: SDXL reads the layer before the last, without the last norm
-    ///   - place: of the text encoder, for errors
-    /// - Returns: layers that are left out, of those that are stored
-    /// - Throws: `InputError` where too many are left out
+    ///   - clipSkip: 1 reads the last layer, 2 the one before it, as A1111 and ComfyUI count;
+    ///     nil for the family's default
+    ///   - family: SDXL reads the layer before the last, without the final norm
+    ///   - place: path of the text encoder, for errors
+    /// - Returns: how many of the stored layers to skip
+    /// - Throws: `InputError` if too many would be skipped
     func skippedLayers(
         _ clipSkip: Int?,
         of family: ModelFamily,
@@ -273,7 +273,7 @@ extension CLIPConfig {
                 fix: "Choose 2, its own, or more"
             )
         }
-        // Text encoders are also saved without their last layers, which nobody would read.
+        // Some text encoders are saved without their last layers, which nothing would read.
         let whole = [768: 12, 1024: 24, 1280: 32][width] ?? layers
         let missing = layers < whole && whole - layers < 4 ? whole - layers : 0
         let skipped = max(0, clipSkip - 1 - missing)
@@ -289,7 +289,7 @@ extension CLIPConfig {
 }
 
 extension Tensor {
-    /// Tensors `[1, tokens, width]` as one of all their tokens; one alone is itself.
+    /// Concatenates tensors `[1, tokens, width]` along their tokens; a single one is returned unchanged.
     fileprivate static func oneAfterAnother(_ parts: [Tensor]) -> Tensor {
         guard parts.count > 1 else { return parts[0] }
         let width = parts[0].shape[2]

@@ -7,7 +7,7 @@ struct ResBlock {
     let conv2: Conv2d
     let shortcut: Linear?
 
-    /// Reads a block; `timeWidth` is the width of the timestep embedding, nil where there is none.
+    /// Reads a block; `timeWidth` is the width of the timestep embedding, nil if there is none.
     init(
         _ weights: ModuleWeights,
         _ inputs: Int,
@@ -27,7 +27,7 @@ struct ResBlock {
 
     /// - Parameters:
     ///   - x: `[batch, height, width, inputs]`
-    ///   - embedding: `[batch, timeWidth]`, of the timestep, after its SiLU
+    ///   - embedding: `[batch, timeWidth]`, the timestep embedding after its SiLU
     /// - Returns: `[batch, height, width, outputs]`
     func callAsFunction(_ x: Activation, time embedding: Activation? = nil) -> Activation {
         let bias = embedding.flatMap { embedding in time.map { $0(embedding) } }
@@ -38,8 +38,8 @@ struct ResBlock {
         )
     }
 
-    /// The block applied to `x` in place: nothing else may use `x`. Needs less memory than a call:
-    /// in an autoencoder the pictures with the most channels are also the largest.
+    /// Applies the block to `x` in place; nothing else may use `x`. It needs less memory than a call: in an
+    /// autoencoder, the pictures with the most channels are also the largest.
     func replace(_ x: inout Activation) {
         let kept = shortcut?(x) ?? x
         x = conv1(norm1(x, then: .silu, overwriting: shortcut != nil))

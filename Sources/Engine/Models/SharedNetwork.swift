@@ -1,5 +1,5 @@
 extension Model {
-    /// A network on its backend.
+    /// A network with its backend.
     struct Prepared<Network> {
         let network: Network
         let backend: any Backend
@@ -7,18 +7,17 @@ extension Model {
         let origin: WeightCache.Origin
     }
 
-    /// Builds a network of a component; all processes of this host share its weights if there are
-    /// many of them.
+    /// Builds a component's network; if its weights are large, all processes of this host share them.
     ///
     /// - Parameters:
-    ///   - component: whose weights
-    ///   - part: which of them, if not all; one word
-    ///   - options: how it is to be computed
-    ///   - cache: where prepared weights are kept; nil keeps none
+    ///   - component: the component whose weights to read
+    ///   - part: which part of its weights, in one word; nil for all of them
+    ///   - options: how the network is computed
+    ///   - cache: where prepared weights are kept; nil for no cache
     ///   - wrapping: wraps the backend, for example to measure it
     ///   - make: builds the network, reading weights in a fixed order
     /// - Returns: the network, and where its weights came from
-    /// - Throws: `InputError` for unusable files, and for weights that nobody read where `part` is nil
+    /// - Throws: `InputError` for unusable files and, if `part` is nil, for weights that were not read
     func prepare<Network>(
         _ component: Component,
         part: String? = nil,
@@ -31,12 +30,12 @@ extension Model {
             let backend = wrapping(try options.makeBackend(weights: memory))
             let reader = try weights(component)
             let network = try make(ModuleWeights(reader: reader, backend: backend))
-            // With prepared weights, only the norms are read.
+            // If the weights are already prepared, only the norms are read.
             if part == nil, !memory.isFilled { try reader.finish() }
             try backend.check()
             return (network, backend)
         }
-        // PyTorch takes weights as they are in the file, to the memory of its device.
+        // PyTorch copies weights straight from the file to its device's memory.
         guard let cache, options.backend != .torch, try size(of: component) >= cache.smallest else {
             let (network, backend) = try network(OwnWeights())
             return Prepared(network: network, backend: backend, origin: .own(nil))

@@ -33,8 +33,8 @@ struct SpatialTransformer {
 
     /// - Parameters:
     ///   - x: `[batch, height, width, channels]`
-    ///   - context: of `[batch, tokens, contextWidth]`
-    /// - Returns: the shape of `x`
+    ///   - context: the prompt, `[batch, tokens, contextWidth]`
+    /// - Returns: the same shape as `x`
     func callAsFunction(_ x: Activation, context: PromptContext) -> Activation {
         let (n, pixels, channels) = (x.shape[0], x.shape[1] * x.shape[2], x.shape[3])
         var h = projectIn(norm(x)).viewed(as: [n, pixels, channels])
@@ -43,7 +43,7 @@ struct SpatialTransformer {
     }
 }
 
-/// Self-attention, attention to the prompt, and a gated feed-forward layer.
+/// Self-attention, cross-attention to the prompt, and a gated feed-forward layer.
 struct TransformerBlock {
     let norm1: LayerNorm
     let selfAttention: SelfAttention
@@ -76,7 +76,7 @@ struct TransformerBlock {
     }
 }
 
-/// Attention of a sequence to itself.
+/// Attention within a sequence.
 struct SelfAttention {
     let queriesKeysValues: Linear
     let out: Linear
@@ -108,7 +108,7 @@ struct SelfAttention {
     }
 }
 
-/// Attention of a sequence to the prompt.
+/// Attention from a sequence to the prompt.
 struct CrossAttention {
     let queries: Linear
     let keysValues: Linear

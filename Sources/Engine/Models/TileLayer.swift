@@ -1,18 +1,18 @@
-/// A layer of a half of an autoencoder. A group norm is the beginning of its layer: between two layers the state of a tile
-/// is an activation and what a residual block will add.
+/// A layer of half of an autoencoder. A group norm counts as the beginning of its layer, so between two layers the
+/// state of a tile is one activation and what a residual block will add.
 enum TileLayer {
     case pointwise(Linear)
-    /// 3 × 3; the norm, if any, is followed by a SiLU.
+    /// 3 × 3 convolution; the norm, if any, is followed by a SiLU.
     case convolution(GroupNorm?, Conv2d)
-    /// The first half of a residual block: its input is kept, after the shortcut if there is one.
+    /// The first half of a residual block: keeps its input, after the shortcut if there is one.
     case branch(GroupNorm, Conv2d, shortcut: Linear?)
-    /// The second half: adds what was kept.
+    /// The second half of a residual block: adds what the first half kept.
     case join(GroupNorm, Conv2d)
     case attention(VAEAttention)
     case doubling(Upsample)
     case halving(Downsample)
 
-    /// The norm that it begins with.
+    /// The norm that the layer begins with.
     var norm: GroupNorm? {
         switch self {
         case .pointwise, .doubling, .halving: nil
@@ -24,7 +24,7 @@ enum TileLayer {
 }
 
 extension VAEDecoder {
-    /// In the order of `VAEConfig.decoder.layers`.
+    /// The layers in the order of `VAEConfig.decoder.layers`.
     var tileLayers: [TileLayer] {
         var all: [TileLayer] = []
         if let postQuant { all.append(.pointwise(postQuant)) }
@@ -38,7 +38,7 @@ extension VAEDecoder {
 }
 
 extension VAEEncoder {
-    /// In the order of `VAEConfig.encoder.layers`.
+    /// The layers in the order of `VAEConfig.encoder.layers`.
     var tileLayers: [TileLayer] {
         var all: [TileLayer] = [.convolution(nil, convIn)]
         for block in down {
@@ -70,8 +70,8 @@ extension VAEAttention {
     ///
     /// - Parameters:
     ///   - x: `[1, height, width, channels]`
-    ///   - keys: `[1, tokens, channels]`, before the norm; nil: the pixels of `x`
-    ///   - moments: what the norm normalises by
+    ///   - keys: `[1, tokens, channels]`, before the norm; nil uses the pixels of `x`
+    ///   - moments: the moments that the norm normalises by
     /// - Returns: `[1, height, width, channels]`
     func mix(_ x: Activation, keys: Activation?, by moments: [Moments]) -> Activation {
         let (pixels, width) = (x.shape[1] * x.shape[2], x.shape[3])

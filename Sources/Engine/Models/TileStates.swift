@@ -1,8 +1,9 @@
-/// The activations of tiles between two evaluations: each tile continues where it stopped.
+/// The activations of tiles between two evaluations, so that each tile continues where it stopped.
 ///
-/// A cache: a tile that is not here is computed from its input again, with the same result. They stay in the backend's memory
-/// as far as `TileRoom` lets them. The others go to unnamed files (a 4096×4096 picture is up to 17 GB in float32 where SDXL's
-/// decoder is widest). All tiles are requested in turn, so those in memory stay there: replacing them would move every one.
+/// This is a cache: a tile that is missing is computed from its input again, with the same result. Tiles stay in the
+/// backend's memory as far as `TileRoom` allows. The others go to unnamed files (a 4096×4096 picture takes up to 17 GB
+/// in float32 where SDXL's decoder is widest). All tiles are requested in turn, so those in memory stay there: evicting
+/// them would move every single one.
 ///
 /// Used by one thread at a time.
 package final class TileStates {
@@ -13,15 +14,15 @@ package final class TileStates {
 
     private struct State {
         let place: Place
-        /// What its norms normalised by.
+        /// The moments that the tile's norms normalised by.
         let statistics: [Moments]
-        /// Number of those norms.
+        /// Number of norms that the tile has passed.
         let norms: Int
-        /// In memory.
+        /// Bytes in the backend's memory; 0 if the tile is in a file.
         let bytes: Int
     }
 
-    /// A tile's file, which is kept while the tile is evaluated.
+    /// A tile's file; kept while the tile is evaluated.
     private struct File {
         let file: ScratchFile
         let bytes: Int
@@ -30,22 +31,23 @@ package final class TileStates {
     private var room: TileRoom
     private var states: [TileID: State] = [:]
     private var files: [TileID: File] = [:]
-    /// Pictures with tiles here, the latest last.
+    /// Pictures that have tiles here, the most recent last.
     private var pictures: [UInt64] = []
     private var used = 0
 
-    /// Bytes in memory, unless overridden in a test; on a device with more free memory more.
+    /// Default limit of bytes in memory; tests override it, and a device with more free memory may exceed it.
     package static let bytes = 640 << 20
-    /// Pictures whose tiles are kept: of several renders at a time, or left by one that was cancelled.
+    /// Maximum number of pictures whose tiles are kept: several renders may run at a time, or a
+    /// cancelled one may leave tiles.
     private static let maxPictures = 2
 
-    /// - Parameter bytes: that may stay in memory in any case
+    /// - Parameter bytes: bytes that may stay in memory in any case
     init(bytes: Int) { room = TileRoom(bytes: bytes) }
 
-    /// Whether nothing is kept.
+    /// Whether no tiles are kept.
     var isEmpty: Bool { states.isEmpty }
 
-    /// Number of tiles that are kept, and how many of them in files.
+    /// Number of tiles that are kept, and how many of these are in files.
     var count: (all: Int, inFiles: Int) {
         (
             states.count,
@@ -59,11 +61,11 @@ package final class TileStates {
     /// Keeps a tile until it is taken.
     ///
     /// - Parameters:
-    ///   - tile: as it arrives at a norm
-    ///   - id: the tile's
-    ///   - statistics: what the norms before normalised by
-    ///   - backend: of the tile
-    /// - Throws: `OutputError` when the disk is full or broken, `DeviceError`
+    ///   - tile: the tile, stopped at a norm
+    ///   - id: its identity
+    ///   - statistics: the moments that the norms before it normalised by
+    ///   - backend: the tile's backend
+    /// - Throws: `OutputError` if the disk is full or broken, `DeviceError`
     func keep(
         _ tile: FramedTile,
         as id: TileID,
@@ -87,9 +89,9 @@ package final class TileStates {
         )
     }
 
-    /// Moves all tiles from the backend's memory to files, since something else needs the memory.
+    /// Moves all tiles from the backend's memory to files, because something else needs the memory.
     ///
-    /// - Parameter backend: of the tiles
+    /// - Parameter backend: the tiles' backend
     /// - Returns: whether there were any
     /// - Throws: `DeviceError`
     func moveToFiles(on backend: any Backend) throws -> Bool {
@@ -102,7 +104,7 @@ package final class TileStates {
                 used -= state.bytes
             }
         } catch is OutputError {
-            // They are computed again. Whoever keeps the next tile is told.
+            // The tiles will be computed again. If the disk still fails, the next call of `keep` reports it.
             forget()
         }
         return true
@@ -134,11 +136,11 @@ package final class TileStates {
     /// Removes a tile to continue with it.
     ///
     /// - Parameters:
-    ///   - id: the tile's
-    ///   - statistics: what the norms of the picture normalise by, as far as it is known
-    ///   - backend: of the tile
-    /// - Returns: nil if it is not here, or was computed with other statistics
-    /// - Throws: `OutputError` when the disk is broken
+    ///   - id: the tile's identity
+    ///   - statistics: the moments that the picture's norms normalise by, as far as they are known
+    ///   - backend: the tile's backend
+    /// - Returns: nil if the tile is not here, or was computed with other statistics
+    /// - Throws: `OutputError` if the disk is broken
     func take(
         _ id: TileID,
         statistics: [Moments],
@@ -165,8 +167,8 @@ package final class TileStates {
         room.reopen()
     }
 
-    /// Removes tiles of earlier pictures, and those of this one that were continued by another worker: no tile of
-    /// a picture is two norms ahead of another one.
+    /// Removes tiles of earlier pictures, and tiles of this one that another worker has continued: no two tiles of a
+    /// picture are ever two norms apart.
     private func admit(_ picture: UInt64, norms: Int) {
         pictures.removeAll { $0 == picture }
         pictures.append(picture)
@@ -191,7 +193,7 @@ package final class TileStates {
     }
 }
 
-/// A tile in a file without its numbers.
+/// Everything about a tile in a file except its elements.
 private struct TileHeader {
     private let shape: [Int]
     private let margins: PicturePart.Margins
@@ -204,9 +206,9 @@ private struct TileHeader {
         (layers, norms) = (tile.layers, tile.norms)
     }
 
-    /// Reads the numbers.
+    /// Reads the elements of the tile.
     ///
-    /// - Throws: `OutputError` when the disk is broken
+    /// - Throws: `OutputError` if the disk is broken
     func tile(from file: ScratchFile, on backend: any Backend) throws(OutputError) -> FramedTile {
         var start = 0
         func read(_ shape: [Int]) throws(OutputError) -> Activation {
@@ -225,7 +227,7 @@ private struct TileHeader {
 }
 
 extension FramedTile {
-    /// What has to be stored of it.
+    /// The activations that have to be stored.
     fileprivate var activations: [Activation] { [x] + (residual.map { [$0.x] } ?? []) }
 
     fileprivate func bytes(on backend: any Backend) -> Int {

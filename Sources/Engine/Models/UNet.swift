@@ -1,17 +1,17 @@
-/// The denoising network of a model, ready to predict.
+/// The denoising network of a model, ready to use.
 package final class UNet {
     /// The shape of the network.
     package let config: UNetConfig
     let backend: any Backend
     let network: UNetNetwork
     private var contexts = PromptContexts()
-    /// How often an operation has failed on the device.
+    /// Number of operations that have failed on the device so far.
     private(set) var errors = 0
     /// Where the weights came from.
     package let origin: WeightCache.Origin
 
-    /// Reads the configuration and the weights, or maps the weights from `cache`; `wrapping` may wrap
-    /// the backend, for example to measure it.
+    /// Reads the configuration and the weights, or maps the weights from `cache`; `wrapping` may wrap the
+    /// backend, for example to measure it.
     ///
     /// Throws `InputError` for a missing or unusable file.
     package init(
@@ -35,13 +35,13 @@ package final class UNet {
     ///
     /// - Parameters:
     ///   - latents: `[n, height, width, inChannels]`, of any height and width, scaled for the model
-    ///   - timestep: of the training schedule
+    ///   - timestep: a timestep of the training schedule
     ///   - context: `[n, tokens, crossAttentionDim]`
-    ///   - pooled: `[n, pooledWidth]`, where the configuration needs it
-    ///   - timeIDs: n × 6 sizes in pixels, of a refiner n × 5, where the configuration needs them
-    ///   - guidance: the scale, which only models that were distilled with it read
+    ///   - pooled: `[n, pooledWidth]`, if the configuration needs it
+    ///   - timeIDs: n × 6 sizes in pixels (n × 5 for a refiner), if the configuration needs them
+    ///   - guidance: the guidance scale, used only by guidance-distilled models
     ///   - cancellation: checked between the network's blocks
-    /// - Returns: `[n, height, width, outChannels]`: noise or velocity, as the model was trained
+    /// - Returns: `[n, height, width, outChannels]`: noise or velocity, depending on how the model was trained
     /// - Throws: `InputError` naming the argument whose shape does not fit the model,
     ///   `ComputationCancelled`
     package func predict(
@@ -64,10 +64,10 @@ package final class UNet {
         return try evaluation(of: input, cancellation: cancellation).run()
     }
 
-    /// The same in steps.
+    /// Prepares the same prediction as an evaluation in steps.
     ///
-    /// - Throws: `InputError` naming the argument whose shape does not fit the model, `DeviceError` if the input
-    ///   could not be uploaded
+    /// - Throws: `InputError` naming the argument whose shape does not fit the model, `DeviceError` if
+    ///   the input could not be uploaded
     package func evaluation(
         of input: DenoiserInput,
         cancellation: Cancellation
@@ -101,12 +101,13 @@ package final class UNet {
         return try UNetEvaluation(self, checked, cancellation)
     }
 
-    /// The prompt on the backend; that of an earlier evaluation if it is the same.
+    /// The prompt on the backend; reused if an earlier evaluation had the same one.
     func context(of input: CheckedInput) -> PromptContext {
         contexts.context(input.context, backend: backend)
     }
 
-    /// Runs operations; if one failed on the device, keys and values of prompts may be among what was not computed.
+    /// Runs operations. If one fails on the device, drops the cached prompts, because their keys and
+    /// values may not have been computed.
     func noting<T>(_ body: () throws -> T) throws -> T {
         do {
             return try body()
@@ -117,7 +118,7 @@ package final class UNet {
         }
     }
 
-    /// The pooled prompt and the sinusoids of the sizes, side by side.
+    /// The pooled prompt and the sinusoids of the sizes, concatenated.
     private func addedCondition(
         _ n: Int,
         pooled: Tensor?,

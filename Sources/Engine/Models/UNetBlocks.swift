@@ -33,7 +33,7 @@ struct UNetDownBlock {
             : try Downsample(
                 weights,
                 shape.channels,
-                // Diffusers pads below and to the right where the convolution itself does not pad.
+                // Diffusers pads at the bottom and on the right if the convolution itself does not pad.
                 padding: config.downsamplePadding == 0 ? .bottomRight : .all(1)
             )
     }
@@ -58,12 +58,12 @@ struct UNetDownBlock {
     }
 }
 
-/// The lowest resolution of a UNet. Distilled models have only the first residual block, or none of it.
+/// The lowest resolution of a UNet. Distilled models have only its first residual block, or nothing here.
 struct UNetMidBlock {
     let before: ResBlock
     let rest: (attention: SpatialTransformer, after: ResBlock)?
 
-    /// Reads a block; `depth` are the transformer blocks of its attention, nil without it.
+    /// Reads a block; `depth` is the number of transformer blocks in its attention, nil without attention.
     init(_ weights: ModuleWeights, depth: Int?, config: UNetConfig) throws {
         let shape = config.levels[config.levels.count - 1]
         func resBlock(_ index: Int) throws -> ResBlock {
@@ -105,7 +105,7 @@ struct UNetUpBlock {
     let attentions: [SpatialTransformer]
     let upsample: Upsample?
 
-    /// Reads a block; `skips` are the channels of its skip connections, in the order of their use.
+    /// Reads a block; `skips` are the channels of its skip connections, in the order in which they are used.
     init(
         _ weights: ModuleWeights,
         level: Int,
@@ -137,7 +137,7 @@ struct UNetUpBlock {
         upsample = level == 0 ? nil : try Upsample(weights, shape.channels)
     }
 
-    /// Pops its skip connections off the end of `skips`.
+    /// Pops the block's skip connections off the end of `skips`.
     func callAsFunction(
         _ x: Activation,
         skips: inout [Activation],

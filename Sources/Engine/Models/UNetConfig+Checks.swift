@@ -1,4 +1,4 @@
-/// Options that are checked: which blocks there are, sizes that must fit together, and what is not supported.
+/// Checks of options: which blocks there are, sizes that must fit together, and what is not supported.
 extension UNetConfig {
     /// Which blocks attend to the prompt.
     static func attention(
@@ -73,8 +73,8 @@ extension UNetConfig {
         )
     }
 
-    /// Options of UNet2DConditionModel of which one value only is supported, and those that do not
-    /// matter here.
+    /// Handles the remaining options of UNet2DConditionModel: those with a single supported value, and
+    /// those that do not matter here.
     static func refuseOthers(_ config: inout ConfigReader) throws {
         let fixed: [(String, [JSON])] = [
             ("act_fn", [.string("silu"), .string("swish")]),
@@ -101,12 +101,12 @@ extension UNetConfig {
             ("time_embedding_type", [.string("positional")]),
             ("timestep_post_act", []),
         ]
-        // Where the value is a word or a number, null omits the part it names, for example the middle block.
+        // If the value is a word or a number, null omits the part that it names, for example the middle block.
         for (key, values) in fixed {
             let nullable = values.allSatisfy { $0.bool == false }
             try config.expect(key, values, nullable: nullable)
         }
-        // Dropout is for training; upcasting changes nothing in float32; the heads belong to
+        // Dropout is for training, upcasting changes nothing in float32, and the number of heads belongs to
         // another addition_embed_type.
         config.ignore("dropout", "upcast_attention", "addition_embed_type_num_heads")
     }

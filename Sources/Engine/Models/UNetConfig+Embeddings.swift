@@ -1,6 +1,6 @@
 import Foundation
 
-/// Numbers as vectors that the network takes: of the timestep, of sizes, of the guidance scale.
+/// Embeddings of the timestep, of sizes, and of the guidance scale.
 extension UNetConfig {
     /// Sinusoidal embedding: sine and cosine of `values` at geometric frequencies, `[values, width]`.
     func sinusoids(of values: [Float], width: Int) -> Tensor {
@@ -20,8 +20,8 @@ extension UNetConfig {
         }
     }
 
-    /// The embedding of a guidance scale w + 1, `[scales, guidanceWidth]`: sines, then cosines, of 1000 · w (Meng et
-    /// al., 2023).
+    /// The embedding of guidance scales w + 1, `[scales, guidanceWidth]`: sines, then cosines, of
+    /// 1000 · w (Meng et al., 2023).
     func guidanceEmbedding(of scales: [Float], width: Int) -> Tensor {
         let half = width / 2
         return Tensor(shape: [scales.count, width]) { out in

@@ -1,14 +1,14 @@
 import Foundation
 
-/// What `unet/config.json` says: the shape of a UNet2DConditionModel, from its file alone.
+/// What `unet/config.json` says: the shape of a UNet2DConditionModel, read from this file alone.
 package struct UNetConfig: Sendable, Equatable {
-    /// One resolution, from the finest to the coarsest.
+    /// One resolution of the network; levels go from the finest to the coarsest.
     struct Level: Sendable, Equatable {
         let channels: Int
-        /// Residual blocks on the down path; one more on the up path.
+        /// Residual blocks on the down path; the up path has one more.
         let layers: Int
         let heads: Int
-        /// Transformer blocks of each attention layer on the down path, and on the up path; empty without attention.
+        /// Transformer blocks in each attention layer of the down path, and of the up path; empty without attention.
         let downDepths: [Int]
         let upDepths: [Int]
         let contextWidth: Int
@@ -17,37 +17,37 @@ package struct UNetConfig: Sendable, Equatable {
         var upAttention: Bool { !upDepths.isEmpty }
     }
 
-    /// What is at the lowest resolution.
+    /// The blocks at the lowest resolution.
     enum Middle: Sendable, Equatable {
-        /// Nothing.
+        /// No blocks.
         case none
-        /// A residual block.
+        /// One residual block.
         case residual
-        /// Two residual blocks and between them attention of so many transformer blocks.
+        /// Two residual blocks with attention between them, of `depth` transformer blocks.
         case attention(depth: Int)
     }
 
-    /// SDXL's addition to the timestep: the pooled prompt and some numbers, such as sizes in pixels.
+    /// SDXL's addition to the timestep: the pooled prompt and a few numbers, such as sizes in pixels.
     struct TextTime: Sendable, Equatable {
         let pooledWidth: Int
-        /// Width of the sinusoidal embedding of one number.
+        /// Width of each number's sinusoidal embedding.
         let sizeWidth: Int
         /// How many numbers there are.
         let sizes: Int
         var inputs: Int { pooledWidth + sizes * sizeWidth }
 
-        /// Original height and width, top and left of the crop, target height and width.
+        /// Base models: original height and width, crop top and left, target height and width.
         static let sizes = 6
-        /// Of the refiner: original height and width, top and left of the crop, aesthetic score.
+        /// Refiners: original height and width, crop top and left, aesthetic score.
         private static let sizesOfRefiner = 5
 
-        /// How many numbers the models of a family take.
+        /// How many numbers a family's models take.
         static func count(of family: ModelFamily) -> Int {
             family == .sdxlRefiner ? sizesOfRefiner : sizes
         }
     }
 
-    /// Side of the latents it was trained on, in latent pixels.
+    /// Side of the latents that the model was trained on, in latent pixels.
     package let sampleSize: Int
     /// Channels of the input latents.
     package let inChannels: Int
@@ -55,16 +55,15 @@ package struct UNetConfig: Sendable, Equatable {
     package let outChannels: Int
     /// Width of the prompt embedding.
     package let crossAttentionDim: Int
-    /// Whether it needs six sizes and a pooled prompt in addition to the prompt: SDXL.
+    /// Whether the model needs sizes and a pooled prompt in addition to the prompt (SDXL).
     package var needsTimeIDs: Bool { textTime != nil }
-    /// Width of the pooled prompt embedding, nil where there is none.
+    /// Width of the pooled prompt embedding; nil if there is none.
     package var pooledWidth: Int? { textTime?.pooledWidth }
 
     let levels: [Level]
     let middle: Middle
     let textTime: TextTime?
-    /// Width of the embedded guidance scale, nil where there is none: only models that were distilled with
-    /// guidance have it.
+    /// Width of the embedded guidance scale; nil if there is none. Only guidance-distilled models have it.
     package let guidanceWidth: Int?
     let linearProjection: Bool
     let downsamplePadding: Int
@@ -77,15 +76,14 @@ package struct UNetConfig: Sendable, Equatable {
 
     /// Reads a configuration; the weights are not touched.
     ///
-    /// Throws `InputError` for a missing file, and for an option whose value is not supported or
-    /// that is not known at all.
+    /// Throws `InputError` for a missing file, and for an option that is unknown or whose value is not supported.
     package init(file: String) throws {
         var config = try ConfigReader(file: file)
         try self.init(&config)
         try config.finish()
     }
 
-    /// The same, with typed errors.
+    /// The same with typed errors.
     static func read(
         _ config: inout ConfigReader,
         sizes: Int
@@ -99,7 +97,7 @@ package struct UNetConfig: Sendable, Equatable {
         }
     }
 
-    /// Reads a configuration; `sizes` is how many numbers go with the pooled prompt, where one does.
+    /// Reads a configuration; `sizes` is how many numbers accompany the pooled prompt, if there is one.
     init(_ config: inout ConfigReader, sizes: Int = TextTime.sizes) throws {
         let channels = try config.ints(
             "block_out_channels",
@@ -130,7 +128,7 @@ package struct UNetConfig: Sendable, Equatable {
             return values
         }
         let layers = try perLevel("layers_per_block", default: 2, in: ConfigRange.layers)
-        // Diffusers' own naming: this is the number of heads, not their width.
+        // Despite the name, Diffusers stores the number of heads here, not their width.
         let heads = try perLevel("attention_head_dim", default: 8, in: ConfigRange.heads)
         let widths = try perLevel(
             "cross_attention_dim",

@@ -1,10 +1,10 @@
-/// One evaluation of a UNet. On an asynchronous device its input is uploaded when it is made, its operations are enqueued by
-/// `start`, and only `finish` waits; on other backends `finish` does everything, because all activations of an evaluation live
-/// in one block of memory.
+/// One evaluation of a UNet. On an asynchronous device, the input is uploaded when the evaluation is created, `start`
+/// enqueues its operations, and only `finish` waits. On other backends `finish` does everything, because all
+/// activations of an evaluation are in one block of memory.
 final class UNetEvaluation: DenoiserEvaluation {
     private enum Stage {
         case prepared
-        /// On the device; how many errors of the device there had been.
+        /// The input is on the device; `errors` is the UNet's error count at that time.
         case uploaded(UNet.Uploaded, errors: Int)
         case started(Activation)
         case over
@@ -28,7 +28,7 @@ final class UNetEvaluation: DenoiserEvaluation {
     func start() throws {
         guard unet.isAsynchronous else { return }
         try cancellation.check()
-        // What another evaluation left when it failed may be without content: the prompt, and its keys and values.
+        // After a failed evaluation, cached activations may be without content: the prompt, and its keys and values.
         if case .uploaded(_, let errors) = stage, errors != unet.errors { stage = try uploaded() }
         guard case .uploaded(let inputs, _) = stage else { preconditionFailure("not uploaded") }
         stage = .over
@@ -44,7 +44,7 @@ final class UNetEvaluation: DenoiserEvaluation {
     }
 }
 
-/// The steps of an evaluation. Every step reports the errors of its own operations, and no others.
+/// The steps of an evaluation. Each step reports only the errors of its own operations.
 extension UNet {
     /// Arguments whose shapes fit the model.
     struct CheckedInput {
@@ -57,7 +57,7 @@ extension UNet {
         let guidance: Tensor?
     }
 
-    /// The same on the backend.
+    /// The arguments on the backend.
     struct Uploaded {
         let latents: Activation
         let context: PromptContext
@@ -71,7 +71,7 @@ extension UNet {
         try noting { try backend.checking { onBackend(input, context(of: input)) } }
     }
 
-    /// - Returns: a prediction that may not be computed yet
+    /// - Returns: a prediction that may not have been computed yet
     func enqueue(
         _ inputs: Uploaded,
         _ timestep: Float,
@@ -84,7 +84,7 @@ extension UNet {
         try noting { try backend.checking { backend.download(prediction) } }
     }
 
-    /// All steps in one, whose activations are freed together.
+    /// Runs all steps in one, so that their activations are freed together.
     func predict(_ input: CheckedInput, _ cancellation: Cancellation) throws -> Tensor {
         let prompt = context(of: input)
         return try noting {

@@ -1,8 +1,8 @@
-/// UNet2DConditionModel: a noise prediction from a latent, a timestep and a prompt.
+/// UNet2DConditionModel: predicts noise from a latent, a timestep and a prompt.
 struct UNetNetwork {
     let config: UNetConfig
     let timeEmbedding: EmbeddingMLP
-    /// Of the embedded guidance scale, where the model was distilled with it.
+    /// Projection of the embedded guidance scale, if the model was distilled with guidance.
     let guidanceProjection: Linear?
     let addedEmbedding: EmbeddingMLP?
     let convIn: Conv2d
@@ -75,10 +75,10 @@ struct UNetNetwork {
 
     /// - Parameters:
     ///   - x: `[n, height, width, inChannels]`
-    ///   - timestep: of the training schedule, the same for the whole batch
-    ///   - context: of `[n, tokens, crossAttentionDim]`
+    ///   - timestep: a timestep of the training schedule, the same for the whole batch
+    ///   - context: the prompt, `[n, tokens, crossAttentionDim]`
     ///   - added: `[n, pooled + sizes · width]`, see `TextTime`
-    ///   - guidance: the embedded guidance scale, `[n, guidanceWidth]`, where the configuration needs it
+    ///   - guidance: the embedded guidance scale, `[n, guidanceWidth]`, if the configuration needs it
     ///   - cancellation: checked between blocks
     /// - Returns: `[n, height, width, outChannels]`
     /// - Throws: `ComputationCancelled`
@@ -103,7 +103,7 @@ struct UNetNetwork {
         if let addedEmbedding, let added {
             embedding = backend.add(embedding, addedEmbedding(added))
         }
-        // Every residual block begins with this SiLU.
+        // Every residual block begins with this SiLU, so it is computed once.
         let time = backend.activate(embedding, .silu)
 
         var h = convIn(x)

@@ -1,11 +1,11 @@
-/// Doubles both sides of a picture, then convolves it.
+/// Doubles both sides of a picture, then applies a convolution.
 ///
-/// Under a 3 × 3 kernel over doubled pixels lie only 2 × 2 distinct ones, and which of its weights fall on
-/// the same pixel depends only on the parities of row and column. So each parity has a 2 × 2 kernel of sums
-/// of weights, applied to the original picture: four ninths of the products, and no doubled picture.
+/// A 3 × 3 kernel over doubled pixels covers only 2 × 2 distinct pixels, and which of its weights fall on the same
+/// pixel depends only on the parities of the row and the column. So each parity gets a 2 × 2 kernel of sums of weights,
+/// applied to the original picture: four ninths of the multiplications, and no doubled picture.
 struct Upsample {
     private let conv: Conv2d
-    /// By parity: rows first.
+    /// The four convolutions by parity, the row's parity first.
     private let quarters: [Conv2d]
 
     init(_ weights: ModuleWeights, _ channels: Int) throws {
@@ -16,13 +16,14 @@ struct Upsample {
 
     /// - Parameters:
     ///   - x: `[n, h, w, channels]`
-    ///   - height: of the result: 2h, or 2h − 1 where a picture of odd height had been halved
-    ///   - width: likewise
+    ///   - height: height of the result: 2h, or 2h − 1 if a picture of odd height had been halved
+    ///   - width: likewise for the width
     /// - Returns: `[n, height, width, channels]`
     func callAsFunction(_ x: Activation, height: Int, width: Int) -> Activation {
         let backend = conv.backend
         guard (height, width) == (2 * x.shape[1], 2 * x.shape[2]) else {
-            // With an odd size, zero padding directly follows the last even row or column: no parity's kernel allows for it.
+            // With an odd size, zero padding directly follows the last even row or column; none of the
+            // parity kernels allows for that.
             return conv(backend.upsampleNearest(x, height: height, width: width))
         }
         return backend.interleave { quarters[$0](x) }
@@ -30,8 +31,8 @@ struct Upsample {
 }
 
 extension ModuleWeights {
-    /// A 3 × 3 convolution of doubled pixels as four 2 × 2 convolutions of the pixels, by the parities of
-    /// the result's rows and columns: (0, 0), (0, 1), (1, 0), (1, 1).
+    /// A 3 × 3 convolution of doubled pixels as four 2 × 2 convolutions of the original pixels, by the parities of the
+    /// result's rows and columns: (0, 0), (0, 1), (1, 0), (1, 1).
     fileprivate func quartersOfDoubled(_ inputs: Int, _ outputs: Int) throws -> [Conv2d] {
         try (0..<4).map { parity in
             let (odd, oddColumn) = (parity / 2, parity % 2)
@@ -46,9 +47,10 @@ extension ModuleWeights {
 }
 
 extension Tensor {
-    /// Sums of the weights `[outputs, inputs, 3, 3]` that fall on one pixel, `[outputs, inputs, 2, 2]`.
+    /// Sums of the weights `[outputs, inputs, 3, 3]` that fall on the same pixel: `[outputs, inputs, 2, 2]`.
     fileprivate func foldedOverDoubled(oddRow: Bool, oddColumn: Bool) -> Tensor {
-        // An even row sees the pixels before and under it: weights 0, and 1 + 2; an odd one 0 + 1, and 2.
+        // An even row sees the pixel before it (weight 0) and the one under it (weights 1 +
+        // 2); an odd row 0 + 1, and 2.
         func place(_ k: Int, _ odd: Bool) -> Int { odd ? k / 2 : (k + 1) / 2 }
         return Tensor(shape: Array(shape[..<2]) + [2, 2]) { out in
             out.update(repeating: 0)

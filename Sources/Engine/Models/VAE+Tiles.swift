@@ -1,22 +1,21 @@
-/// Tiles, evaluated as parts of their picture.
+/// Evaluation of tiles as parts of their picture.
 extension VAE {
-    /// Evaluates a half on a tile: up to a group norm, or to the end.
+    /// Evaluates half of the autoencoder on a tile, up to a group norm or to the end.
     ///
-    /// The tile's activations are kept there, and the next evaluation of the tile continues with them. A tile that was not kept
-    /// is computed from its input. Both give the same bits.
+    /// The tile's activations are kept, and the next evaluation of the tile continues with them. A tile that was not
+    /// kept is computed from its input. Both give the same bits.
     ///
     /// - Parameters:
-    ///   - half: decodes or encodes
-    ///   - input: `[1, h, w, latentChannels]`, the tile and its margins, as the sampler leaves it; to encode
-    ///     `[1, factor · h, factor · w, 3]`, −1…1; `omitted` if the tile is kept
+    ///   - half: whether to decode or to encode
+    ///   - input: the tile and its margins: `[1, h, w, latentChannels]`, as the sampler leaves it, or to encode `[1,
+    ///     factor · h, factor · w, 3]`, −1…1; `omitted` if the tile is kept
     ///   - part: what to compute
-    ///   - keys: `[1, tokens, width]` each: tokens of the picture, for the attention; if empty, the
-    ///     tile's own
+    ///   - keys: tokens of the picture for the attention, each `[1, tokens, width]`; if empty, the tile's own
     ///   - cancellation: checked between the layers
-    /// - Returns: `[1, factor · height, factor · width, 3]` of the tile, its latent
-    ///   `[1, height, width, latentChannels]` as `latent(of:)` gives it, or what else is asked for
-    /// - Throws: `InputError` when something does not fit the model or the tile, `TileNotKept`, `OutputError` when the
-    ///   disk is full or broken, `ComputationCancelled`
+    /// - Returns: the tile's `[1, factor · height, factor · width, 3]`, its latent `[1, height, width, latentChannels]`
+    ///   in the form of `latent(of:)`, or what else `part` asks for
+    /// - Throws: `InputError` if something does not fit the model or the tile, `TileNotKept`, `OutputError` if the disk
+    ///   is full or broken, `ComputationCancelled`
     package func evaluate(
         _ half: AutoencoderHalf,
         _ input: Tensor,
@@ -65,7 +64,7 @@ extension VAE {
         backend.releaseFreeMemory()
     }
 
-    /// Moves tiles that are kept on the device to files, since something else needs the device's memory.
+    /// Moves tiles from the device to files, because something else needs the device's memory.
     ///
     /// - Returns: whether there were any
     /// - Throws: `DeviceError`
@@ -73,7 +72,7 @@ extension VAE {
         try backend.checking { try states.moveToFiles(on: backend) }
     }
 
-    /// Number of tiles that are kept, and how many of them in files.
+    /// Number of tiles that are kept, and how many of these are in files.
     package var tilesKept: (all: Int, inFiles: Int) { states.count }
 
     private func begin(
@@ -89,7 +88,7 @@ extension VAE {
         }
     }
 
-    /// Takes a tile to the norm that the part asks for, or to the end.
+    /// Advances a tile to the norm that the part asks for, or to the end.
     private func advance(
         _ tile: inout FramedTile,
         _ half: AutoencoderHalf,
@@ -148,7 +147,7 @@ extension VAE {
         InputError("part", what, fix: "Use the same version of Tessera on both sides")
     }
 
-    /// Rejects an input that cannot come from a coordinator that has this model.
+    /// Rejects an input that a coordinator with this model would not send.
     private func check(
         _ input: Tensor,
         _ margins: PicturePart.Margins,
@@ -163,10 +162,10 @@ extension VAE {
             input.shape[1] % unit == 0, input.shape[2] % unit == 0
         else { throw misfit("has a tile of the shape \(input.shape)") }
         let core = margins.core(height: input.shape[1] / unit, width: input.shape[2] / unit)
-        guard core.area > 0 else { throw misfit("has margins that leave nothing") }
+        guard core.area > 0 else { throw misfit("has margins that cover the whole tile") }
     }
 
-    /// The same of a part.
+    /// Rejects a part that a coordinator with this model would not send.
     private func check(
         _ part: PicturePart,
         _ keys: [Tensor],

@@ -5,17 +5,16 @@ package final class VAE {
     let backend: any Backend
     let decoder: VAEDecoder?
     let encoder: VAEEncoder?
-    /// Tiles between two evaluations.
+    /// Tiles that are kept between evaluations.
     let states: TileStates
     /// Where the weights came from.
     package let origin: WeightCache.Origin
 
-    /// Log-variances are clamped to this range, as in the reference.
+    /// Log-variances are clamped to this range, as in the reference implementation.
     private static let logVariances: ClosedRange<Float> = -30...20
 
-    /// Reads the configuration and the weights of some halves, or maps the weights from `cache`. `wrapping`
-    /// may wrap the backend. Of tiles between two evaluations at most `tileBytes` are kept in memory, the rest
-    /// on disk.
+    /// Reads the configuration and the weights of the given halves, or maps the weights from `cache`. `wrapping` may
+    /// wrap the backend. Between evaluations, at most `tileBytes` of tiles are kept in memory, the rest on disk.
     ///
     /// Throws `InputError` for a missing or unusable file.
     package init(
@@ -52,13 +51,13 @@ package final class VAE {
         return half
     }
 
-    /// Decodes a latent as the sampler returns it: this call divides it by the scaling factor.
+    /// Decodes a latent as the sampler returns it; this call divides it by the scaling factor.
     ///
     /// - Parameters:
     ///   - latent: `[n, h, w, latentChannels]`
     ///   - cancellation: checked between the decoder's blocks
     /// - Returns: `[n, factor · h, factor · w, 3]`, about −1…1
-    /// - Throws: `InputError` when the shape does not fit the model, `ComputationCancelled`
+    /// - Throws: `InputError` if the shape does not fit the model, `ComputationCancelled`
     package func decode(
         _ latent: Tensor,
         cancellation: Cancellation = Cancellation()
@@ -76,7 +75,7 @@ package final class VAE {
         }
     }
 
-    /// The latent as the decoder's input.
+    /// Uploads a latent as the decoder expects it.
     func uploaded(latent: Tensor) -> Activation {
         guard let normalisation = config.normalisation else {
             return backend.upload(latent.map { $0 / config.scalingFactor })
@@ -92,10 +91,10 @@ package final class VAE {
     /// Encodes a picture to the distribution of its latents.
     ///
     /// - Parameters:
-    ///   - image: `[n, height, width, 3]`, −1…1, the sides multiples of `config.factor`
+    ///   - image: `[n, height, width, 3]`, −1…1, with sides that are multiples of `config.factor`
     ///   - cancellation: checked between the encoder's blocks
     /// - Returns: mean and log-variance, each `[n, height / factor, width / factor, latentChannels]`
-    /// - Throws: `InputError` when the shape does not fit the model, `ComputationCancelled`
+    /// - Throws: `InputError` if the shape does not fit the model, `ComputationCancelled`
     package func encode(
         _ image: Tensor,
         cancellation: Cancellation = Cancellation()
@@ -111,9 +110,9 @@ package final class VAE {
         )
     }
 
-    /// The mode of the latent distribution, as the sampler takes it: the mean times the scaling factor.
+    /// The mode of the latent distribution in the form that samplers use: the mean times the scaling factor.
     ///
-    /// - Parameters: as of `encode`
+    /// - Parameters: as in `encode`
     /// - Returns: `[n, height / factor, width / factor, latentChannels]`
     /// - Throws: as `encode`
     package func latent(
@@ -149,7 +148,7 @@ package final class VAE {
 }
 
 extension Tensor {
-    /// Every number changed by a function of it and its channel.
+    /// Applies a function of the value and its channel to every element.
     fileprivate func mapChannels(_ change: (Float, Int) -> Float) -> Tensor {
         let channels = shape[shape.count - 1]
         return Tensor(shape: shape) { out in

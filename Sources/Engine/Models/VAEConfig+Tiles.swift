@@ -1,13 +1,13 @@
-// The layers of an autoencoder as tiles pass them: how far each one reaches and what it costs.
+// The layers of an autoencoder as tiles pass through them: how far each one reaches and what it costs.
 
 extension VAEConfig {
-    /// The decoder, for tiled decoding.
+    /// The decoder, for tiled evaluation.
     package var decoder: TiledNetwork { network(.decoder) }
 
-    /// The encoder, likewise.
+    /// The encoder, for tiled evaluation.
     package var encoder: TiledNetwork { network(.encoder) }
 
-    /// What tiled evaluation needs to know about a half.
+    /// What tiled evaluation needs to know about half of the autoencoder.
     package func network(_ half: AutoencoderHalf) -> TiledNetwork {
         let sketches = half == .decoder ? decoderSketch : encoderSketch
         let layers = measured(sketches, half)
@@ -26,7 +26,7 @@ extension VAEConfig {
         )
     }
 
-    /// The cases of `TileLayer`.
+    /// Mirrors the cases of `TileLayer`.
     private enum Kind {
         case pointwise, convolution, branch, join, attention, doubling, halving
 
@@ -37,7 +37,7 @@ extension VAEConfig {
         let kind: Kind
         /// Multiplications per pixel of the input.
         let work: Int
-        /// Channels of the input, and of what a residual block will add.
+        /// Channels of the input, plus those of what a residual block will add.
         let channels: Int
         /// Whether a convolution begins with a norm.
         var hasNorm = false
@@ -66,7 +66,7 @@ extension VAEConfig {
 
     private var middleSketch: [Sketch] {
         let width = channels[channels.count - 1]
-        // Queries, keys, values and output; the cost of attending depends on the number of tokens.
+        // Queries, keys, values and output. The cost of the attention itself depends on the number of tokens.
         let attention =
             midAttention ? [Sketch(kind: .attention, work: 4 * width * width, channels: width)] : []
         return resBlock(width, width) + attention + resBlock(width, width)
@@ -113,9 +113,9 @@ extension VAEConfig {
         return all
     }
 
-    /// Computes reaches from the last layer back to the first: every 3 × 3 convolution adds a pixel, one after upsampling half
-    /// a pixel, and a downsampler doubles the reach and adds two: there it is even, as tiles must begin and end where the
-    /// downsampling grid of the whole picture does.
+    /// Computes reaches from the last layer back to the first. Every 3 × 3 convolution adds a pixel, one after
+    /// upsampling half a pixel, and a downsampler doubles the reach and adds two. Its reach is even, because tiles must
+    /// begin and end on the downsampling grid of the whole picture.
     private func measured(_ sketches: [Sketch], _ half: AutoencoderHalf) -> [TiledNetwork.Layer] {
         var (reach, scale) = (0, half == .decoder ? Double(factor) : 1)
         var layers: [TiledNetwork.Layer] = []

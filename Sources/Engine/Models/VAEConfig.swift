@@ -1,27 +1,27 @@
-/// What `vae/config.json` says: the shape of an AutoencoderKL, from its file alone.
+/// What `vae/config.json` says: the shape of an AutoencoderKL, read from this file alone.
 package struct VAEConfig: Sendable, Equatable {
     /// Latents are multiplied by this after encoding and divided by it before decoding.
     package let scalingFactor: Float
-    /// The mean and the deviation of each channel, by which latents are normalised besides; nil where they are not.
+    /// Mean and standard deviation of each channel, by which latents are normalised in addition; nil if they are not.
     let normalisation: Normalisation?
 
-    /// How latents are scaled, in words.
+    /// A description of how latents are scaled.
     var scaling: String {
         "\(latentChannels) channels, times \(scalingFactor)"
             + (normalisation == nil ? "" : " after each is normalised")
     }
 
-    /// Of each channel.
+    /// Mean and standard deviation of each latent channel.
     struct Normalisation: Sendable, Equatable {
         let mean: [Float]
         let deviation: [Float]
     }
 
-    /// The fields of a configuration that say how latents are scaled.
+    /// The configuration fields that say how latents are scaled.
     static let scalingKeys = ["scaling_factor", "shift_factor", "latents_mean", "latents_std"]
     /// Channels of a latent.
     package let latentChannels: Int
-    /// Pixels of the picture per latent pixel, along each side.
+    /// Pixels per latent pixel, along each side.
     package var factor: Int { 1 << (channels.count - 1) }
 
     let channels: [Int]
@@ -35,8 +35,7 @@ package struct VAEConfig: Sendable, Equatable {
 
     /// Reads a configuration; the weights are not touched.
     ///
-    /// Throws `InputError` for a missing file, and for an option whose value is not supported or
-    /// that is not known at all.
+    /// Throws `InputError` for a missing file, and for an option that is unknown or whose value is not supported.
     package init(file: String) throws {
         var config = try ConfigReader(file: file)
         try self.init(&config)
@@ -78,7 +77,7 @@ package struct VAEConfig: Sendable, Equatable {
         }
         try config.expect("act_fn", [.string("silu"), .string("swish")], nullable: false)
         normalisation = try Self.normalisation(&config, channels: latentChannels)
-        // The size of training pictures is not binding, and upcasting only asks for float32.
+        // The size of training pictures is not binding, and upcasting only requests float32.
         config.ignore("sample_size", "force_upcast")
         guard channels.allSatisfy({ $0 % normGroups == 0 }) else {
             throw config.fault(

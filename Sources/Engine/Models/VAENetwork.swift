@@ -1,7 +1,7 @@
-/// Epsilon of every group norm of AutoencoderKL.
+/// Epsilon of all group norms in AutoencoderKL.
 private let epsilon: Float = 1e-6
 
-/// Picture to the mean and log-variance of its latent.
+/// Maps a picture to the mean and log-variance of its latent.
 struct VAEEncoder {
     let convIn: Conv2d
     let down: [(resnets: [ResBlock], downsample: Downsample?)]
@@ -65,7 +65,7 @@ struct VAEEncoder {
     }
 }
 
-/// Latent to picture.
+/// Maps a latent to a picture.
 struct VAEDecoder {
     let postQuant: Linear?
     let convIn: Conv2d
@@ -108,8 +108,8 @@ struct VAEDecoder {
         convOut = try weights["conv_out"].conv3x3(last, config.outChannels)
     }
 
-    /// `[n, height, width, latentChannels]`, not scaled, to
-    /// `[n, factor · height, factor · width, 3]`. Checks for cancellation between blocks.
+    /// `[n, height, width, latentChannels]`, unscaled, to `[n, factor · height, factor · width, 3]`. Checks for
+    /// cancellation between blocks.
     func callAsFunction(
         _ latent: Activation,
         _ cancellation: Cancellation
@@ -128,7 +128,7 @@ struct VAEDecoder {
     }
 }
 
-/// The coarsest resolution of both halves.
+/// The blocks at the coarsest resolution of both halves.
 struct VAEMidBlock {
     let before: ResBlock
     let attention: VAEAttention?
@@ -158,7 +158,7 @@ struct VAEMidBlock {
     }
 }
 
-/// Attention of every pixel to every pixel, with one head.
+/// Attention from every pixel to every pixel, with one head.
 struct VAEAttention {
     let norm: GroupNorm
     let queriesKeysValues: Linear

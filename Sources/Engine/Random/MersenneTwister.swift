@@ -1,5 +1,4 @@
-/// MT19937 (Matsumoto and Nishimura, 1998), seeded like PyTorch's CPU generator: with the low 32 bits
-/// of the seed.
+/// MT19937 (Matsumoto and Nishimura, 1998), seeded like PyTorch's CPU generator: with the low 32 bits of the seed.
 struct MersenneTwister {
     private var state: [UInt32]
     private var index = 624

@@ -20,11 +20,11 @@ package enum Philox {
         return x
     }
 
-    /// Normal numbers as CUDA builds of PyTorch draw them when every element has its own
-    /// thread: element i is the first of the four that counter (offset, 0, i, 0) gives.
+    /// Normal random numbers as drawn by CUDA builds of PyTorch when every element has its own thread: element i is the
+    /// first of the four numbers that the counter (offset, 0, i, 0) gives.
     package static func normal(seed: UInt64, offset: UInt32 = 0, count: Int) -> [Float] {
         let key = keyWords(seed)
-        // 2π to nearest; `2 * Float.pi` is rounded down.
+        // 2π rounded to nearest; `2 * Float.pi` is rounded down.
         let fullTurn = Float(2 * Double.pi)
         return (0..<count).map { i in
             let x = words(counter: [offset, 0, UInt32(truncatingIfNeeded: i), 0], key: key)

@@ -1,6 +1,6 @@
 import CSodium
 
-/// Generators, with the command line's names.
+/// Random number generators. The raw values are the command line's names.
 package enum RandomKind: String, CaseIterable, Sendable {
     /// PyTorch's CPU generator.
     case torch
@@ -20,14 +20,14 @@ package struct RenderRandom: Sendable {
 
     /// Unit normal noise.
     ///
-    /// The purpose "base" is the seed's own stream, so that a seed gives the same latents as
-    /// in other programs; every other purpose has its own stream.
+    /// The purpose "base" is the seed's own stream, so that a seed gives the same latents as in other programs; every
+    /// other purpose has a stream of its own.
     ///
     /// - Parameters:
     ///   - purpose: what the draw is for
     ///   - phase: key of the phase
     ///   - step: step of the phase
-    ///   - shape: `[n, channels, height, width]`, the order in which numbers are drawn
+    ///   - shape: `[n, channels, height, width]`, in the order in which the numbers are drawn
     /// - Returns: `[n, height, width, channels]`
     package func normal(purpose: String, phase: Int, step: Int, shape: [Int]) -> Tensor {
         let seed = purpose == "base" ? seed : streamSeed(purpose, phase, step)
@@ -63,7 +63,7 @@ package struct RenderRandom: Sendable {
         }
     }
 
-    /// A seed for one draw: 64 bits of BLAKE2b of its name.
+    /// The seed of one draw: 64 bits of the BLAKE2b hash of its name.
     private func streamSeed(_ purpose: String, _ phase: Int, _ step: Int) -> UInt64 {
         let name = Array("\(seed)/\(purpose)/\(phase)/\(step)".utf8)
         var hash = [UInt8](repeating: 0, count: 16)

@@ -1,6 +1,5 @@
-/// Logarithm, sine and cosine in single precision by the polynomials of the Cephes library (Moshier,
-/// 1992), each product and sum rounded once where PyTorch's AVX2 code fuses them: the same bits on
-/// every machine.
+/// Logarithm, sine and cosine in single precision with the polynomials of the Cephes library (Moshier, 1992). Products
+/// and sums are rounded once where PyTorch's AVX2 code fuses them, so the bits are the same on every machine.
 enum SingleMath {
     private static let logTerms: [Float] = [
         -1.151_461_031_0e-1, 1.167_699_874_0e-1, -1.242_014_084_6e-1, 1.424_932_278_7e-1,

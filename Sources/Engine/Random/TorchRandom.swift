@@ -1,12 +1,12 @@
 import Foundation
 
-/// The numbers of PyTorch's CPU generator.
+/// The random numbers of PyTorch's CPU generator.
 package enum TorchRandom {
-    /// What `torch.manual_seed(seed); torch.randn(count)` returns on a CPU with AVX2: bit-identical from 16 numbers
-    /// on, and for fewer up to the last bits of the C library's functions.
+    /// What `torch.manual_seed(seed); torch.randn(count)` returns on a CPU with AVX2: bit-identical for 16 numbers or
+    /// more; for fewer, identical up to the last bits of the C library's functions.
     ///
-    /// From 16 numbers on PyTorch fills blocks of 16 with the Box–Muller method in float32, and redraws the last
-    /// block when the count is not a multiple of 16; for fewer it draws pairs in double.
+    /// For 16 numbers or more, PyTorch fills blocks of 16 with the Box–Muller method in float32, and redraws the last
+    /// block if the count is not a multiple of 16; for fewer it draws pairs in double precision.
     package static func normal(seed: UInt64, count: Int) -> [Float] {
         var generator = MersenneTwister(seed: seed)
         return count < 16 ? pairs(&generator, count) : blocks(&generator, count)
@@ -22,12 +22,12 @@ package enum TorchRandom {
         return values
     }
 
-    /// 24 random bits in [0, 1).
+    /// A random number in [0, 1) with 24 random bits.
     private static func uniform(_ generator: inout MersenneTwister) -> Float {
         Float(generator.next() & 0xFF_FFFF) * 0x1p-24
     }
 
-    /// 2π to nearest; `2 * Float.pi` is rounded down.
+    /// 2π rounded to nearest; `2 * Float.pi` is rounded down.
     private static let fullTurn = Float(2 * Double.pi)
 
     private static func boxMuller(_ values: inout [Float], at start: Int) {

@@ -1,18 +1,18 @@
 import Foundation
 
-/// The noise levels of a model that was trained in EDM's formulation (Karras et al., 2022): x = x₀ + σ·ε, read scaled to unit
-/// variance, with ¼·log σ in place of a timestep.
+/// The noise levels of a model that was trained in the EDM formulation (Karras et al., 2022): x = x₀ + σ·ε, scaled to
+/// unit variance for the network, which gets ¼·log σ in place of a timestep.
 struct EDMLevels: Equatable, Sendable {
     let smallest: Double
     let largest: Double
-    /// Standard deviation of the data.
+    /// Standard deviation of the data, σ_data.
     let data: Double
     let rho: Double
     var isExponential: Bool
 
     /// Diffusers' schedulers for such models.
     static let classNames = ["EDMEulerScheduler", "EDMDPMSolverMultistepScheduler"]
-    /// The samplers that know them.
+    /// The samplers that support EDM's noise levels.
     static let kinds: [SchedulerKind] = [
         .euler, .dpmSolver, .dpmSolver3, .dpmSolverSDE, .dpmSolver3SDE, .dpmSolverOfFile,
     ]
@@ -35,14 +35,14 @@ struct EDMLevels: Equatable, Sendable {
         }
     }
 
-    /// Refuses samplers and timestep settings that do not know such levels.
+    /// Rejects samplers and timestep settings that do not support EDM's noise levels.
     ///
     /// - Throws: `InputError` naming the flag
     static func check(_ kind: SchedulerKind, _ choice: ScheduleChoice) throws(InputError) {
         guard kinds.contains(kind) else {
             throw InputError(
                 "--scheduler",
-                "\(kind.rawValue) does not know the noise levels of this model (EDM)",
+                "\(kind.rawValue) does not support the noise levels of this model (EDM)",
                 fix: "Choose from " + kinds.map(\.rawValue).joined(separator: ", ")
             )
         }
@@ -57,7 +57,7 @@ struct EDMLevels: Equatable, Sendable {
         }
     }
 
-    /// Levels of a run, from the largest to the smallest.
+    /// The noise levels of a run, from the largest to the smallest.
     private func levels(_ span: ScheduleSpan, _ positions: Positions) -> [Double] {
         if let share = span.share { return positions.levels(share: share, steps: span.steps) }
         let parts = Timesteps.linspace(0, 1, span.steps)
@@ -69,7 +69,7 @@ struct EDMLevels: Equatable, Sendable {
         return parts.map { pow(high + $0 * (low - high), rho) }
     }
 
-    /// How the network reads a latent of this level, and what its output means.
+    /// How the network reads a latent of noise level `sigma`, and what its output means.
     func level(_ sigma: Double, _ prediction: PredictionType) -> NoiseLevel {
         let variance = sigma * sigma + data * data
         let gain = sigma * data / variance.squareRoot()
@@ -87,12 +87,12 @@ struct EDMLevels: Equatable, Sendable {
     /// The network's input in place of a timestep.
     private static func timestep(_ sigma: Double) -> Double { 0.25 * log(sigma) }
 
-    /// The level and the timestep at which it reads a clean latent.
+    /// The noise level and timestep at which the network reads a clean latent.
     func cleanest(_ prediction: PredictionType) -> (level: NoiseLevel, timestep: Double) {
         (level(smallest, prediction), Self.timestep(smallest))
     }
 
-    /// Timesteps, levels and updates of a run.
+    /// Timesteps, noise levels and updates of a run.
     func run(
         _ kind: SchedulerKind,
         _ config: SchedulerConfig,
@@ -134,8 +134,8 @@ struct EDMLevels: Equatable, Sendable {
         return run
     }
 
-    /// The training timesteps of Stable Diffusion XL at which a latent is as noisy: what DemoFusion's weights and the
-    /// end of a schedule are measured by.
+    /// The training timesteps of Stable Diffusion XL with the same noise level. DemoFusion's weights and the end of a
+    /// schedule are measured in these.
     struct Positions {
         static var count: Int { NoiseSchedule.stableDiffusion.alphasCumprod.count }
         private let logSigmas: [Float]
@@ -152,7 +152,7 @@ struct EDMLevels: Equatable, Sendable {
             LevelSpacing.timestep(of: sigma / data, in: logSigmas)
         }
 
-        /// Levels of trailing timesteps over the end of that schedule.
+        /// Noise levels of trailing timesteps over the end of that schedule.
         func levels(share: Double, steps: Int) -> [Double] {
             Timesteps.ending(sigmas.count, share: share, steps: steps).map {
                 data * Double(sigmas[Int($0)])

@@ -3,7 +3,7 @@ import Foundation
 extension LevelSpacing {
     private static let rho = 7.0
 
-    /// Levels from the largest down to the smallest; nil where they follow from the training schedule.
+    /// Noise levels from the largest down to the smallest; nil if they follow from the training schedule.
     func levels(from largest: Double, to smallest: Double, steps: Int) -> [Double]? {
         let parts = Timesteps.linspace(0, 1, steps)
         switch self {
@@ -21,7 +21,7 @@ extension LevelSpacing {
         }
     }
 
-    /// Levels that replace evenly spaced timesteps; nil where there are none.
+    /// Fixed noise levels that replace evenly spaced timesteps; nil if this spacing has none.
     func fixed(_ config: SchedulerConfig, _ schedule: NoiseSchedule, steps: Int) -> [Double]? {
         let trained = schedule.sigmas
         switch self {
@@ -38,8 +38,8 @@ extension LevelSpacing {
         }
     }
 
-    /// Published levels of ten steps, with the last one trained on; Stable Diffusion 2, for which none were published,
-    /// has the training schedule of Stable Diffusion 1.
+    /// Published noise levels for ten steps, followed by the lowest level of the training schedule. None were published
+    /// for Stable Diffusion 2, which has the training schedule of Stable Diffusion 1.
     private static let optimised = [
         14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029,
     ]
@@ -47,7 +47,7 @@ extension LevelSpacing {
         14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.380, 0.234, 0.113, 0.029,
     ]
 
-    /// Levels of another number of steps, by linear interpolation of log σ; the last one is left to the sampler.
+    /// Noise levels for another number of steps, by linear interpolation of log σ; the last one is left to the sampler.
     private static func interpolated(_ levels: [Double], _ steps: Int) -> [Double] {
         Timesteps.linspace(0, Double(levels.count - 1), steps + 1).dropLast().map { place in
             let i = min(Int(place), levels.count - 2)
@@ -56,7 +56,7 @@ extension LevelSpacing {
         }
     }
 
-    /// The fractional training timestep of a level, by linear interpolation in log σ.
+    /// The fractional training timestep of a noise level, by linear interpolation in log σ.
     static func timestep(of sigma: Double, in logSigmas: [Float]) -> Double {
         let wanted = log(max(sigma, 1e-10))
         let above = logSigmas.lastIndex { wanted - Double($0) >= 0 } ?? 0
@@ -71,11 +71,11 @@ extension LevelSpacing {
 enum BetaDistribution {
     private static let shape = 0.6
 
-    /// The value below which a share of it lies.
+    /// The quantile function: the value with this share of the distribution below it.
     static func quantile(_ share: Double) -> Double {
         guard share > 0 else { return 0 }
         guard share < 1 else { return 1 }
-        // It is symmetric, and the lower half of the distribution function is the one that converges fast.
+        // The distribution is symmetric, and the series of its lower half converges fast.
         guard share <= 0.5 else { return 1 - quantile(1 - share) }
         var (low, high) = (0.0, 0.5)
         while true {
@@ -85,7 +85,7 @@ enum BetaDistribution {
         }
     }
 
-    /// The distribution function at `x`, 0…½, by its power series.
+    /// The cumulative distribution function at `x`, 0…½, by its power series.
     private static func cumulative(_ x: Double) -> Double {
         let a = shape
         let complete = exp(2 * lgamma(a) - lgamma(2 * a))

@@ -2,14 +2,14 @@ import Foundation
 
 /// The training schedule: ᾱ at every training timestep, and σ = √((1−ᾱ)/ᾱ).
 ///
-/// Rounded to float32 where PyTorch rounds, so that timesteps that depend on it are the same.
+/// Rounded to float32 where PyTorch rounds, so that timesteps derived from it are the same.
 struct NoiseSchedule: Equatable, Sendable {
-    /// ᾱ, float32.
+    /// ᾱ at every training timestep, float32.
     let alphasCumprod: [Float]
-    /// Divided by the last ᾱ, for samplers that work with σ: zero terminal SNR would make σ infinite.
+    /// ᾱ divided by its last value, for samplers that work with σ: with zero terminal SNR, σ would be infinite.
     let finiteAlphasCumprod: [Float]
 
-    /// That of Stable Diffusion 1, 2 and XL.
+    /// The schedule of Stable Diffusion 1, 2 and XL.
     static let stableDiffusion = NoiseSchedule(
         .scaledLinear(0.00085, 0.012),
         count: 1000,
@@ -49,7 +49,7 @@ struct NoiseSchedule: Equatable, Sendable {
         finiteAlphasCumprod.map { ((1 - $0) / $0).squareRoot() }
     }
 
-    /// From both ends towards the middle, as in PyTorch.
+    /// Computed from both ends towards the middle, as in PyTorch.
     private static func linspace(_ start: Float, _ end: Float, _ count: Int) -> [Float] {
         guard count > 1 else { return [start] }
         let step = (end - start) / Float(count - 1)
@@ -68,7 +68,7 @@ struct NoiseSchedule: Equatable, Sendable {
         }
     }
 
-    /// Shifts and scales √ᾱ so that it ends at zero and begins where it did (Lin et al., 2023).
+    /// Shifts and scales √ᾱ so that it ends at zero and its first value is unchanged (Lin et al., 2023).
     private static func rescaled(_ betas: [Float]) -> [Float] {
         var roots = cumulativeProduct(betas.map { 1 - $0 }).map { $0.squareRoot() }
         let (first, last) = (roots[0], roots[roots.count - 1])

@@ -1,34 +1,34 @@
 import Foundation
 
-/// Computes the next latent from a prediction. A value: a step gets all its inputs as arguments, and its
+/// Computes the next latent from a prediction. It is a value: a step gets all its inputs as arguments, and its
 /// history is passed in and out.
 ///
-/// Follows Diffusers' schedulers of the same names. Each step is a linear combination of the
-/// latent, the prediction, the previous step's estimate of the picture and fresh noise, whose
-/// coefficients are fixed beforehand.
+/// Follows Diffusers' schedulers of the same names. Each step is a linear combination of the latent, the
+/// prediction, the estimate of the clean latent, what earlier steps left, and fresh noise. The coefficients
+/// are computed before the run.
 package struct Scheduler: Sendable {
     package let kind: SchedulerKind
     /// Timesteps of the run, the noisiest first.
     package let timesteps: [Float]
-    /// Timesteps of the training schedule at which a latent is as noisy: `timesteps`, unless the network reads noise levels.
+    /// Training timesteps with the same noise levels: `timesteps`, unless the network takes noise levels instead.
     package let positions: [Float]
-    /// Noise levels σ of the run and a final 0; empty for schedulers without σ.
+    /// Noise levels σ of the run, followed by the level that the last step ends at; empty for schedulers without σ.
     package let sigmas: [Float]
     /// Standard deviation of the latent that phase 1 starts from.
     package let initNoiseSigma: Float
-    /// Number of timesteps of the training schedule.
+    /// Number of timesteps in the training schedule.
     package let trainTimesteps: Int
     private let steps: [Step]
     private let config: SchedulerConfig
-    /// Where a clean latent is read that is to be noised by what the model sees in it.
+    /// Noise level at which the network reads a clean latent, for deterministic inversion.
     private let cleanest: NoiseLevel
-    /// The timestep at which it reads a clean latent.
+    /// Timestep at which the network reads a clean latent.
     package let cleanestTimestep: Float
-    /// What it multiplies a clean latent by.
+    /// Factor by which a clean latent is multiplied for the network.
     package var cleanestInputScale: Float { Float(cleanest.inputScale) }
 
-    /// What a step leaves for the next one of the same run: estimates of the last steps, or the latent before a step
-    /// of two evaluations. Empty where a run begins.
+    /// What a step leaves for the next one of the same run: the estimates of the last steps, or the latent before a
+    /// step with two evaluations. Empty at the start of a run.
     package struct History: Sendable {
         package let tensors: [Tensor]
 
@@ -39,9 +39,9 @@ package struct Scheduler: Sendable {
     ///   - kind: the sampler
     ///   - config: the model's training schedule
     ///   - steps: number of timesteps
-    ///   - karras: uses Karras noise levels, whatever the configuration says
+    ///   - karras: use Karras noise levels, whatever the configuration says
     ///   - choice: timestep settings that override the configuration
-    /// - Throws: `InputError` when the combination does not exist
+    /// - Throws: `InputError` if the combination is not supported
     package init(
         _ kind: SchedulerKind,
         config: SchedulerConfig,
@@ -74,14 +74,14 @@ package struct Scheduler: Sendable {
         self.init(kind, config, ScheduleSpan(steps: steps))
     }
 
-    /// The same method over the end of the training schedule, down to a clean latent: trailing timesteps, those
+    /// The same sampler over the end of the training schedule, down to a clean latent: with trailing timesteps, those
     /// that an LCM was distilled on, or SGM's uniform ones.
     ///
     /// - Parameters:
-    ///   - share: of the training schedule, above 0 and below 1
+    ///   - share: share of the training schedule, above 0 and below 1
     ///   - steps: number of timesteps
     /// - Returns: the scheduler of that run
-    /// - Throws: `InputError` when there are not as many timesteps in that share
+    /// - Throws: `InputError` if that share has fewer timesteps
     package func ending(share: Double, steps: Int) throws(InputError) -> Scheduler {
         precondition(share > 0 && share < 1 && steps > 0, "\(share), \(steps)")
         var config = config
@@ -127,11 +127,11 @@ package struct Scheduler: Sendable {
         self.steps = run.steps
     }
 
-    /// Refuses a schedule that no picture can be made with: training schedules whose levels do not change,
-    /// for example, or noise without any signal where the network predicts the noise.
+    /// Rejects a schedule that cannot produce a picture: for example, training schedules whose noise levels do not
+    /// change, or pure noise without any signal if the network predicts the noise.
     ///
-    /// - Parameter place: of the configuration
-    /// - Throws: `InputError` naming it
+    /// - Parameter place: path of the configuration
+    /// - Throws: `InputError` naming the configuration
     package func checkFinite(place: String) throws(InputError) {
         let coefficients = steps.flatMap { step in
             let updates = step.transitions.flatMap { [$0.update] + $0.memory }
@@ -153,10 +153,10 @@ package struct Scheduler: Sendable {
         }
     }
 
-    /// Timesteps, levels and steps of one run.
+    /// Timesteps, noise levels and steps of one run.
     struct Run {
         var timesteps: [Double]
-        /// Timesteps of a training schedule at which a latent is as noisy; nil where those are the timesteps.
+        /// Training timesteps with the same noise levels; nil if these are the timesteps themselves.
         var positions: [Double]?
         var sigmas: [Float] = []
         var initNoiseSigma: Float = 1
@@ -169,22 +169,22 @@ package struct Scheduler: Sendable {
             || steps.contains { $0.transitions.contains { $0.update.noise != 0 } }
     }
 
-    /// The step, counted from 0, that an evaluation belongs to.
+    /// The step, counted from 0, that evaluation `i` belongs to.
     package func step(ofEvaluation i: Int) -> Int {
         steps[...i].count { !$0.isIntermediate } - 1
     }
 
-    /// Indices into `timesteps` of the steps that a run can begin at: all but second evaluations of a step.
+    /// Indices into `timesteps` of the steps at which a run can begin: all except second evaluations of a step.
     package var starts: [Int] { steps.indices.filter { !steps[$0].isIntermediate } }
 
-    /// The noise level of step `i`: σ/α, the standard deviation of the noise where that of the picture is its own;
-    /// infinite for pure noise.
+    /// The noise level of step `i`: σ/α, the standard deviation of the noise when the picture is scaled to its
+    /// own; infinite for pure noise.
     package func noiseLevel(at i: Int) -> Double { steps[i].level.noise / steps[i].level.clean }
 
-    /// The model reads the latent times this at step `i`.
+    /// Factor by which the latent is multiplied for the model at step `i`.
     package func inputScale(at i: Int) -> Float { Float(steps[i].level.inputScale) }
 
-    /// The latent as the model reads it.
+    /// The latent scaled for the model.
     package func scaleModelInput(_ x: Tensor, at i: Int) -> Tensor {
         steps[i].level.inputScale == 1 ? x : x * inputScale(at: i)
     }
@@ -195,25 +195,25 @@ package struct Scheduler: Sendable {
         return clean.zip(noise) { a * $0 + b * $1 }
     }
 
-    /// The noise that a model sees in a clean latent, by what it predicts for it at timestep 0: where deterministic
-    /// inversion begins (Song et al., 2021).
+    /// The noise that a model sees in a clean latent, given its prediction at `cleanestTimestep`. Deterministic
+    /// inversion begins with it (Song et al., 2021).
     ///
     /// - Parameters:
-    ///   - output: what it predicted
+    ///   - output: the model's prediction
     ///   - clean: the latent, of the same shape
-    /// - Returns: the noise, of that shape
+    /// - Returns: the noise, of the same shape
     package func noise(_ output: Tensor, in clean: Tensor) -> Tensor {
         let (a, b) = (Float(cleanest.epsilon.latent), Float(cleanest.epsilon.output))
         return clean.zip(output) { a * $0 + b * $1 }
     }
 
-    /// The prediction that a model would have made whose estimate of the noiseless latent is another one.
+    /// Changes a prediction so that its estimate of the noiseless latent becomes another one.
     ///
     /// - Parameters:
-    ///   - output: what the model predicted
+    ///   - output: the model's prediction
     ///   - i: index into `timesteps`
     ///   - x: the latent before the step
-    ///   - change: returns another estimate, given the model's
+    ///   - change: returns the new estimate, given the model's
     /// - Returns: a prediction for `step`
     package func output(
         _ output: Tensor,
@@ -226,7 +226,7 @@ package struct Scheduler: Sendable {
         return output.zip(change(estimate) - estimate) { $0 + $1 / q }
     }
 
-    /// How much the latent and a model's output count in the estimate of the noiseless latent at step `i`.
+    /// Weights of the latent and of the model's output in the estimate of the noiseless latent at step `i`.
     package func estimateWeights(at i: Int) -> (latent: Float, prediction: Float) {
         (Float(steps[i].level.fromLatent), Float(steps[i].level.fromOutput))
     }
@@ -234,11 +234,11 @@ package struct Scheduler: Sendable {
     /// Takes step `i`.
     ///
     /// - Parameters:
-    ///   - output: what the model predicted
+    ///   - output: the model's prediction
     ///   - i: index into `timesteps`
     ///   - x: the latent before the step
-    ///   - history: of the previous steps in the same run; updated
-    ///   - noise: unit noise, if `drawsNoise`
+    ///   - history: history of the same run's previous steps; updated
+    ///   - noise: unit normal noise, if `drawsNoise`
     /// - Returns: the latent after the step
     package func step(
         _ output: Tensor,
@@ -252,7 +252,7 @@ package struct Scheduler: Sendable {
         let (p, q) = (Float(level.fromLatent), Float(level.fromOutput))
         let estimate = x.zip(output) { p * $0 + q * $1 }
         func value(_ update: Update) -> Tensor {
-            // What is remembered as it is keeps its bits.
+            // An unchanged estimate keeps its exact bits.
             if update == .x0 { return estimate }
             let (keep, direct) = (Float(update.latent), Float(update.output))
             let weight = Float(update.estimate)

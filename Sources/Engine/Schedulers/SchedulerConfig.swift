@@ -1,6 +1,6 @@
 import Foundation
 
-/// Samplers, with the command line's names.
+/// Samplers. The raw values are the command line's names.
 package enum SchedulerKind: String, CaseIterable, Sendable {
     case ddim
     case ddpm
@@ -16,7 +16,7 @@ package enum SchedulerKind: String, CaseIterable, Sendable {
     case dpmSolverSDE = "dpmpp_2m_sde"
     case dpmSolver3SDE = "dpmpp_3m_sde"
     case dpmSDE = "dpmpp_sde"
-    /// Of the order and the kind that the model's file says.
+    /// DPM-Solver with the order and the variant that the model's file specifies.
     case dpmSolverOfFile = "dpm_multistep"
     case uniPC = "unipc"
     case deis
@@ -24,7 +24,7 @@ package enum SchedulerKind: String, CaseIterable, Sendable {
     case tcd
 }
 
-/// Noise levels that are not those of evenly spaced timesteps.
+/// Noise levels other than those of evenly spaced timesteps.
 package enum LevelSpacing: String, CaseIterable, Sendable {
     /// Equal steps of σ^(1/7) (Karras et al., 2022, equation 5).
     case karras
@@ -32,13 +32,14 @@ package enum LevelSpacing: String, CaseIterable, Sendable {
     case exponential
     /// Quantiles of a beta distribution (α = β = 0.6) between the lowest and the highest level (Lee et al., 2024).
     case beta
-    /// Equal parts of the training schedule from its last timestep down, which need not be integers.
+    /// Equally spaced, possibly fractional timesteps from the last training timestep down.
     case sgmUniform = "sgm_uniform"
-    /// Every so many levels of the training schedule, from the last one down.
+    /// Evenly spaced entries of the training schedule, from the last one down.
     case simple
-    /// Levels that were optimised for the model's family (Sabour et al., 2024), between which log σ is interpolated.
+    /// Noise levels that were optimised for the model's family (Sabour et al., 2024), with log
+    /// σ interpolated between them.
     case alignYourSteps = "ays"
-    /// Those for SDXL, with any model.
+    /// The Align Your Steps levels for SDXL, for any model.
     case alignYourStepsXL = "ays_sdxl"
 }
 
@@ -65,14 +66,14 @@ package enum FinalSigma: String, CaseIterable, Sendable {
     case smallest = "sigma_min"
 }
 
-/// The user's timestep settings; nil leaves one to the model's file.
+/// The user's timestep settings; nil leaves a setting to the model's file.
 package struct ScheduleChoice: Equatable, Sendable {
     package var spacing: TimestepSpacing?
     package var finalSigma: FinalSigma?
-    /// Equal parts of the training schedule from its last timestep down, which need not be
-    /// integers: called "SGM uniform" elsewhere.
+    /// Equally spaced, possibly fractional timesteps from the last training timestep down, called
+    /// "SGM uniform" in other programs.
     package var isSGMUniform: Bool
-    /// Where its noise levels lie, in place of the model's own.
+    /// Spacing of the noise levels, in place of the model's own.
     package var levels: LevelSpacing?
 
     package init(
@@ -126,10 +127,10 @@ package struct ScheduleChoice: Equatable, Sendable {
     }
 }
 
-/// Why a sampler has timesteps of its own.
+/// The reason why a sampler only works with its own timesteps.
 struct OwnTimesteps {
     let kind: SchedulerKind
-    /// What its formula is about.
+    /// The reason, as a clause for the error message.
     let reason: String
 
     /// The error for a flag that asks for other noise levels.
@@ -143,7 +144,7 @@ struct OwnTimesteps {
 }
 
 extension SchedulerKind {
-    /// Why no noise levels can be chosen for it; nil where any can.
+    /// Why its noise levels cannot be chosen; nil if they can.
     var ownTimesteps: OwnTimesteps? {
         switch self {
         case .pndm:
@@ -157,7 +158,7 @@ extension SchedulerKind {
         }
     }
 
-    /// Whether a file's spacing of noise levels counts: that of Diffusers' class of this name does not have one otherwise.
+    /// Whether the file's spacing of noise levels is used; Diffusers' class for the other samplers has no such option.
     var readsSpacing: Bool {
         switch self {
         case .ddim, .ddpm, .pndm, .eulerAncestral, .lcm, .tcd: false
@@ -165,7 +166,7 @@ extension SchedulerKind {
         }
     }
 
-    /// Whether its last step can end elsewhere than it does.
+    /// Whether the level that its last step ends at can be chosen.
     var hasFinalSigma: Bool {
         switch self {
         case .ddim, .pndm, .euler, .dpmSolver, .dpmSolver3, .dpmSolverSDE, .dpmSolver3SDE,
@@ -176,25 +177,25 @@ extension SchedulerKind {
     }
 }
 
-/// A `scheduler_config.json`, written by any class: any of our schedulers can be built from
-/// it, as with Diffusers' `from_config`.
+/// A `scheduler_config.json`, written by any scheduler class. Any of our samplers can be built from it, as
+/// with Diffusers' `from_config`.
 package struct SchedulerConfig: Equatable, Sendable {
-    /// The scheduler that the file names, as our kind.
+    /// The sampler that the file names.
     package let defaultKind: SchedulerKind
     package let trainTimesteps: Int
     package var prediction: PredictionType
-    /// Where noise levels lie, if not at evenly spaced timesteps.
+    /// Spacing of noise levels; nil for evenly spaced timesteps.
     package var levelSpacing: LevelSpacing?
     /// The solver that the file describes.
     let solver: SolverOptions
-    /// Why the file's own sampler cannot be used; another one can be chosen.
+    /// Why the file's own sampler cannot be used; another one can still be chosen.
     package let refusal: InputError?
     let betas: Betas
     let rescalesToZeroSNR: Bool
     /// Whether the training schedule ends in pure noise (zero terminal SNR).
     package var startsAtPureNoise: Bool { rescalesToZeroSNR }
     let stepsOffset: Int
-    /// The file's setting; each scheduler has its own default.
+    /// The file's setting; if nil, each sampler uses its own default.
     package private(set) var spacing: TimestepSpacing?
     /// The final σ of Euler and DPM-Solver++.
     private(set) var finalSigma: FinalSigma
@@ -203,12 +204,12 @@ package struct SchedulerConfig: Equatable, Sendable {
     private(set) var isSGMUniform = false
     let originalSteps: Int
     let timestepScaling: Double
-    /// EDM's noise levels, where the model was trained on those; then `betas` count for nothing.
+    /// EDM's noise levels, if the model was trained on them; `betas` are then unused.
     private(set) var edm: EDMLevels?
-    /// The model's family, whose published noise levels may be asked for; nil where it is not known.
+    /// The model's family, which determines the published noise levels; nil if unknown.
     package var family: ModelFamily?
 
-    /// Noise levels of the training schedule.
+    /// The β schedule of the training.
     enum Betas: Equatable, Sendable {
         case linear(Double, Double)
         case scaledLinear(Double, Double)
@@ -221,7 +222,7 @@ package struct SchedulerConfig: Equatable, Sendable {
         try self.init(&reader)
     }
 
-    /// Reads all fields and checks that none is left over.
+    /// Reads all fields and checks that none are left over.
     ///
     /// - Throws: `InputError` naming the option that is unknown or not supported
     package init(_ reader: inout ConfigReader) throws(InputError) {
@@ -260,7 +261,7 @@ package struct SchedulerConfig: Equatable, Sendable {
         betas = try Self.betas(&reader, count: trainTimesteps)
         edm = try EDMLevels.classNames.contains(name) ? EDMLevels(&reader) : nil
         guard let known else {
-            // Its other options are of no use to the sampler that is chosen in its place.
+            // The file's other options are of no use to the sampler that replaces its own.
             (defaultKind, solver) = (.ddim, SolverOptions())
             return
         }
@@ -270,12 +271,12 @@ package struct SchedulerConfig: Equatable, Sendable {
         try reader.finish()
     }
 
-    /// Whether it was trained on the noise schedule of Stable Diffusion.
+    /// Whether the model was trained on Stable Diffusion's noise schedule.
     package var hasStandardTraining: Bool {
         edm == nil && NoiseSchedule(self) == NoiseSchedule.stableDiffusion
     }
 
-    /// Forgets the file's spacing of noise levels.
+    /// Drops the file's spacing of noise levels.
     mutating func dropSpacing() { levelSpacing = nil }
 
     /// Applies the user's settings.
@@ -330,7 +331,7 @@ package struct SchedulerConfig: Equatable, Sendable {
         return value
     }
 
-    /// Of the variance added by one training timestep.
+    /// Valid range of β, the variance added by one training timestep.
     private static let betaRange = 1e-9...0.999
 
     private static func betas(
@@ -366,8 +367,8 @@ package struct SchedulerConfig: Equatable, Sendable {
         }
     }
 
-    /// Options of the known schedulers of which one value only is supported, and those that make
-    /// no difference for our schedulers.
+    /// Handles the remaining options of the known schedulers: those with a single supported value, and those that make
+    /// no difference for our samplers.
     private static func refuseOthers(
         _ reader: inout ConfigReader,
         isEDM: Bool

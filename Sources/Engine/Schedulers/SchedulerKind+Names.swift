@@ -1,6 +1,6 @@
-/// What samplers are called elsewhere.
+/// Names of samplers in other programs.
 extension SchedulerKind {
-    /// As web interfaces call it.
+    /// The name that web interfaces use.
     package var label: String {
         switch self {
         case .ddim: "DDIM"
@@ -25,7 +25,7 @@ extension SchedulerKind {
         }
     }
 
-    /// Diffusers' classes.
+    /// Diffusers' scheduler classes.
     private static let classes: [String: SchedulerKind] = [
         "DDIMScheduler": .ddim, "DDPMScheduler": .ddpm, "PNDMScheduler": .pndm,
         "EulerDiscreteScheduler": .euler, "EulerAncestralDiscreteScheduler": .eulerAncestral,
@@ -37,20 +37,20 @@ extension SchedulerKind {
         "EDMEulerScheduler": .euler, "EDMDPMSolverMultistepScheduler": .dpmSolver,
     ]
 
-    /// - Parameter name: of a class of Diffusers
+    /// - Parameter name: name of a Diffusers class
     package init?(className name: String) {
         guard let kind = Self.classes[name] else { return nil }
         self = kind
     }
 }
 
-/// A sampler as people name it, with the spacing of its levels where the name says that, too: `dpmpp_2m_sde_karras`,
+/// A sampler under any common name, and the spacing of its noise levels if the name includes it: `dpmpp_2m_sde_karras`,
 /// "DPM++ 2M SDE Karras", `dpmpp_2m_sde_gpu`, `k_euler`, `UniPCMultistepScheduler`.
 package struct SamplerName: Equatable, Sendable {
     package let kind: SchedulerKind
     package let levels: LevelSpacing?
 
-    /// - Parameter name: in any of the styles above; upper case, spaces, `_` and `-` make no difference
+    /// - Parameter name: in any of the styles above; case, spaces, `_` and `-` make no difference
     package init?(_ name: String) {
         var key = Self.key(name)
         var levels: LevelSpacing?
@@ -59,7 +59,7 @@ package struct SamplerName: Equatable, Sendable {
             levels = spacing
             break
         }
-        // ComfyUI's name for noise drawn on the GPU, which makes no difference here.
+        // In ComfyUI, "gpu" means noise drawn on the GPU, which makes no difference here.
         if key.hasSuffix("gpu") { key.removeLast(3) }
         if key.hasPrefix("sample") { key.removeFirst(6) }
         guard let kind = Self.kinds[key] else { return nil }
@@ -71,7 +71,7 @@ package struct SamplerName: Equatable, Sendable {
     }
 
     private static let endings: [(String, LevelSpacing?)] = [
-        // k-diffusion's with its default of equal steps.
+        // k-diffusion's polyexponential spacing equals the exponential one at its default setting.
         ("karras", .karras), ("polyexponential", .exponential), ("exponential", .exponential),
         ("sgmuniform", .sgmUniform),
         ("beta", .beta), ("simple", .simple), ("aysxl", .alignYourStepsXL),

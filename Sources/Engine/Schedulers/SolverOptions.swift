@@ -1,6 +1,6 @@
-/// What a scheduler's file says of a multistep solver.
+/// What a scheduler's file says about a multistep solver.
 struct SolverOptions: Equatable, Sendable {
-    /// Which integral is solved: of the noise that the network predicts or of the clean latent (`++`), and whether fresh
+    /// Which integral is solved (of the predicted noise, or for `++` of the clean latent), and whether fresh
     /// noise is added in every step.
     enum Algorithm: String, CaseIterable, Sendable {
         case noise = "dpmsolver"
@@ -12,25 +12,25 @@ struct SolverOptions: Equatable, Sendable {
         var predictsData: Bool { self == .data || self == .dataSDE }
     }
 
-    /// How the second order is taken.
+    /// The variant of the second-order update.
     enum Kind: String, CaseIterable, Sendable {
         case midpoint, heun
         /// UniPC's two choices of B(h).
         case bh1, bh2
-        /// DEIS' only one.
+        /// The only choice for DEIS.
         case logrho
     }
 
     var algorithm = Algorithm.data
     var secondOrder = Kind.midpoint
-    /// UniPC's.
+    /// Whether UniPC uses B₁(h).
     var usesBH1 = false
     var predictsX0 = true
     var order = 2
-    /// Short runs end in lower orders.
+    /// Whether short runs end with lower orders.
     var lowersOrderAtEnd = true
     var endsWithEuler = false
-    /// Euler's levels are equal steps of log σ.
+    /// Whether Euler's noise levels are equally spaced in log σ.
     var isLogLinear = false
 
     init() {}
@@ -38,7 +38,7 @@ struct SolverOptions: Equatable, Sendable {
     /// - Throws: `InputError` naming the option that is not supported
     init(_ reader: inout ConfigReader, of name: String) throws(InputError) {
         let type = try reader.string("algorithm_type", default: "dpmsolver++")
-        // As Diffusers reads the files of one solver as another.
+        // Like Diffusers, which reads one solver's file as another's.
         guard let found = type == "deis" ? .data : Algorithm(rawValue: type) else {
             throw reader.fault(
                 "algorithm_type",
@@ -81,19 +81,19 @@ struct SolverOptions: Equatable, Sendable {
         }
     }
 
-    /// The sampler of a DPM-Solver file: by its common name where it has one.
+    /// The sampler that a DPM-Solver file describes; if it is a common one, under its own name.
     var kind: SchedulerKind {
         if self == SolverOptions(of: .dpmSolver) { return .dpmSolver }
         if self == SolverOptions(of: .dpmSolverSDE) { return .dpmSolverSDE }
         return .dpmSolverOfFile
     }
 
-    /// Those of a sampler of a common name.
+    /// The options of a common sampler.
     init(of kind: SchedulerKind) {
         switch kind {
         case .dpmSolver3: order = 3
         case .dpmSolverSDE: algorithm = .dataSDE
-        // As k-diffusion's, whose last step alone is of lower order.
+        // As in k-diffusion, where only the last step is of lower order.
         case .dpmSolver3SDE: (algorithm, order, secondOrder) = (.dataSDE, 3, .heun)
         default: break
         }

@@ -1,22 +1,22 @@
 import Foundation
 
-/// How much of the training schedule a run goes through, and in how many steps.
+/// The part of the training schedule that a run covers, and its number of steps.
 struct ScheduleSpan: Equatable, Sendable {
     let steps: Int
-    /// The share of it, from the clean end, that the run begins at; nil for all of it, laid out as the model's
-    /// configuration says.
+    /// The share of the schedule, counted from the clean end, at which the run begins. Nil covers the whole schedule,
+    /// laid out as the model's configuration says.
     var share: Double?
 }
 
-/// Timesteps of a run, from the first to the last, as each scheduler of Diffusers lays them.
+/// Timesteps of a run, from the first to the last, as each of Diffusers' schedulers lays them out.
 enum Timesteps {
-    /// The end of the schedule in equal parts, each ending where `trailing` would have it: a quarter of 1000 in
-    /// one step is 249, in two 249 and 124. Nil for the whole schedule.
+    /// The end of the schedule in equal parts, each ending where `trailing` would end it: a quarter of 1000 in one step
+    /// is 249, in two 249 and 124. Nil for the whole schedule.
     static func ending(_ config: SchedulerConfig, _ span: ScheduleSpan) -> [Double]? {
         span.share.map { ending(config.trainTimesteps, share: $0, steps: span.steps) }
     }
 
-    /// The same over the last `share` of so many timesteps.
+    /// The same over the last `share` of `trainTimesteps` timesteps.
     static func ending(_ trainTimesteps: Int, share: Double, steps: Int) -> [Double] {
         let first = Double(trainTimesteps) * share
         return (0..<steps).map { i in
@@ -25,7 +25,7 @@ enum Timesteps {
         }
     }
 
-    /// DDIM, Euler and Euler ancestral; whole numbers unless `fractional`.
+    /// For DDIM, Euler and Euler ancestral; integers unless `fractional`.
     static func plain(
         _ config: SchedulerConfig,
         spacing: TimestepSpacing,
@@ -46,7 +46,7 @@ enum Timesteps {
         }
     }
 
-    /// DDIM, DDPM and PNDM: whole numbers within the training schedule.
+    /// For DDIM, DDPM and PNDM: integers within the training schedule.
     static func whole(_ config: SchedulerConfig, _ span: ScheduleSpan) -> [Double] {
         ending(config, span)
             ?? plain(
@@ -57,7 +57,7 @@ enum Timesteps {
             ).map { min($0, Double(config.trainTimesteps - 1)) }
     }
 
-    /// The training timestep that such a step ends at; nil for the clean latent.
+    /// The training timestep at which step `i` ends; nil for the clean latent.
     static func following(
         _ i: Int,
         of timesteps: [Double],
@@ -71,7 +71,7 @@ enum Timesteps {
         return next >= 0 ? next : nil
     }
 
-    /// DPM-Solver++, which plans one more interval.
+    /// For DPM-Solver++, which plans one more interval.
     static func multistep(_ config: SchedulerConfig, spacing: TimestepSpacing, steps: Int)
         -> [Double]
     {
@@ -89,13 +89,13 @@ enum Timesteps {
         }
     }
 
-    /// LCM: some of the steps that the model was distilled on.
+    /// For LCM: some of the steps that the model was distilled on.
     static func distilled(_ config: SchedulerConfig, _ span: ScheduleSpan) -> [Double] {
         let (k, steps) = (config.trainTimesteps / config.originalSteps, span.steps)
         if let share = span.share {
             let first = Double(config.originalSteps) * share
             return (0..<steps).map { i in
-                // A hair below the product, so that 50 · 0.2 is 10 steps and not 11.
+                // Slightly below the product, so that 50 · 0.2 gives 10 steps and not 11.
                 let left = first * Double(steps - i) / Double(steps) - 1e-9
                 return max(1, left.rounded(.up)) * Double(k) - 1
             }

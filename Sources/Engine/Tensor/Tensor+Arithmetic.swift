@@ -21,7 +21,7 @@ extension Tensor {
     package static func * (a: Tensor, k: Float) -> Tensor { a.map { $0 * k } }
     package static func * (k: Float, a: Tensor) -> Tensor { a.map { k * $0 } }
 
-    /// Mean and standard deviation (with n − 1 in the divisor, as PyTorch's `std`) of all elements,
+    /// Mean and standard deviation of all elements (divided by n − 1, like PyTorch's `std`),
     /// accumulated in double precision.
     package func meanAndDeviation() -> (mean: Float, deviation: Float) {
         withFloats { x in
@@ -64,7 +64,7 @@ extension Tensor {
         }
     }
 
-    /// Crops `[n, h, w, c]` to the rectangle at (`top`, `left`).
+    /// Crops `[n, h, w, c]` to the rectangle whose corner is at (`top`, `left`).
     package func cropped(top: Int, left: Int, height: Int, width: Int) -> Tensor {
         precondition(shape.count == 4, "\(shape)")
         let (n, h, w, c) = (shape[0], shape[1], shape[2], shape[3])
@@ -87,7 +87,7 @@ extension Tensor {
 
     /// Pads every picture of `[n, h, w, c]` with copies of its outermost pixels.
     ///
-    /// - Parameter margin: pixels on each side
+    /// - Parameter margin: number of pixels on each side
     /// - Returns: `[n, h + 2 · margin, w + 2 · margin, c]`
     package func edgePadded(by margin: Int) -> Tensor {
         precondition(shape.count == 4 && margin >= 0, "\(shape)")

@@ -1,9 +1,9 @@
 extension Tensor {
-    /// Pictures whose channels follow each other.
+    /// Concatenates the channels of two pictures.
     ///
     /// - Parameters:
     ///   - first: `[1, height, width, channels]`
-    ///   - second: of that height and width
+    ///   - second: of the same height and width
     package init(channelsOf first: Tensor, and second: Tensor) {
         let (a, b) = (first.shape[3], second.shape[3])
         precondition(
@@ -23,10 +23,10 @@ extension Tensor {
         }
     }
 
-    /// The same with zeros in its last channels.
+    /// The same tensor with zeros in its last channels.
     ///
-    /// - Parameter count: of those channels
-    /// - Returns: of the same shape
+    /// - Parameter count: number of channels to clear
+    /// - Returns: a tensor of the same shape
     package func clearingLastChannels(_ count: Int) -> Tensor {
         let channels = shape[shape.count - 1]
         return Tensor(shape: shape) { out in

@@ -2,11 +2,11 @@ extension Tensor {
     /// Whether no element is NaN or infinite.
     package var isFinite: Bool { largestMagnitude != nil }
 
-    /// The largest magnitude of an element; nil where one is NaN or infinite.
+    /// The largest absolute value of an element; nil if one is NaN or infinite.
     package var largestMagnitude: Float? {
         withFloats { x in
-            // Magnitudes are ordered as the bits are, with infinity and NaN above all others: unlike a maximum of
-            // floats, this loop vectorises.
+            // Absolute values are ordered like their bit patterns, with infinity and NaN above all others. Unlike a
+            // maximum of floats, this loop vectorises.
             var largest: Int32 = 0
             for value in x {
                 largest = max(largest, Int32(bitPattern: value.magnitude.bitPattern))

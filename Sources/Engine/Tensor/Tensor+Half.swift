@@ -1,8 +1,7 @@
 import CKernels
 
 extension Tensor {
-    /// The elements rounded to IEEE half precision, little-endian: two bytes each. Values out of range
-    /// become infinite.
+    /// The elements rounded to IEEE half precision, little-endian, two bytes each. Values out of range become infinite.
     package var halves: [UInt8] {
         withFloats { x in
             [UInt8](unsafeUninitializedCapacity: 2 * x.count) { bytes, count in
@@ -14,7 +13,7 @@ extension Tensor {
         }
     }
 
-    /// A tensor of half-precision elements, as encoded by `halves`.
+    /// Decodes half-precision elements, as encoded by `halves`.
     package init(halves bytes: [UInt8], shape: [Int]) {
         precondition(bytes.count == 2 * shape.reduce(1, *), "\(bytes.count) bytes for \(shape)")
         self.init(shape: shape) { out in

@@ -1,5 +1,5 @@
 extension Tensor {
-    /// Concatenates tensors `[1, …]` of one shape to `[n, …]`.
+    /// Concatenates tensors `[1, …]` of the same shape to `[n, …]`.
     package init(joining rows: [Tensor]) {
         precondition(
             !rows.isEmpty && rows.allSatisfy { $0.shape == rows[0].shape && $0.shape[0] == 1 },
@@ -8,7 +8,7 @@ extension Tensor {
         self.init(chaining: rows, shape: [rows.count] + rows[0].shape.dropFirst())
     }
 
-    /// Concatenates the elements of tensors and gives them a shape of the same count.
+    /// Concatenates the elements of tensors and reshapes the result.
     package init(chaining parts: [Tensor], shape: [Int]) {
         self.init(shape: shape) { out in
             var at = 0
@@ -23,7 +23,7 @@ extension Tensor {
         }
     }
 
-    /// A selection of the rows of `[n, …]`.
+    /// A range of rows of `[n, …]`.
     func rows(_ range: Range<Int>) -> Tensor {
         let row = count / shape[0]
         return Tensor(shape: [range.count] + shape.dropFirst()) { out in

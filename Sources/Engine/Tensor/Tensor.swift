@@ -1,9 +1,9 @@
-/// A dense float32 array, row-major, in 64-byte-aligned memory of its own.
+/// A dense float32 array, row-major, in its own 64-byte-aligned memory.
 ///
-/// Pictures and latents are `[batch, height, width, channels]` everywhere in the Engine. A tensor is
-/// a value: copies share memory until one of them is written.
+/// Pictures and latents are `[batch, height, width, channels]` everywhere in the Engine. A tensor is a value: copies
+/// share memory until one of them is written to.
 package struct Tensor: Sendable {
-    /// Extent of each axis.
+    /// Size of each axis.
     package let shape: [Int]
     private var storage: TensorStorage
 
@@ -23,7 +23,7 @@ package struct Tensor: Sendable {
         _ = storage.floats.update(fromContentsOf: values)
     }
 
-    /// A tensor whose every element `fill` must write.
+    /// Makes a tensor whose elements `fill` must all write.
     package init(shape: [Int], filledBy fill: (UnsafeMutableBufferPointer<Float>) throws -> Void)
         rethrows
     {
@@ -62,7 +62,7 @@ package struct Tensor: Sendable {
     /// The elements as an array.
     package var values: [Float] { withFloats { Array($0) } }
 
-    /// The same elements under another shape of equal count; shares memory.
+    /// The same elements with another shape of equal count; shares memory.
     package func reshaped(_ shape: [Int]) -> Tensor {
         precondition(shape.reduce(1, *) == count, "\(self.shape) to \(shape)")
         return Tensor(storage, shape: shape)

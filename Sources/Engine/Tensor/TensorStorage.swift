@@ -1,12 +1,13 @@
 import Glibc
 
-/// Owns the aligned memory of tensors.
+/// Owns the aligned memory of a tensor and its copies.
 ///
-/// `@unchecked Sendable`: written only through `Tensor.withMutableFloats`, which holds the one
-/// reference to it, or before the tensor that owns it exists.
+/// `@unchecked Sendable`: the memory is written only where nobody else can reach it: while a `Tensor` is initialised, and
+/// in `Tensor.withMutableFloats`, which copies storage that is shared.
 final class TensorStorage: @unchecked Sendable {
-    /// From this size on, in bytes, memory comes from the system and goes back to it. A network is loaded through tensors that live
-    /// for a moment, between weights that stay: of the allocator's memory they would leave holes, 3.7 GB for a UNet of SDXL's size.
+    /// Size in bytes from which memory comes directly from the system and goes back to it. Loading a network
+    /// creates many short-lived tensors between weights that stay; in the allocator's memory they would leave
+    /// holes, 3.7 GB for a UNet of SDXL's size.
     private static let mapped = 1 << 20
 
     let count: Int
@@ -36,8 +37,8 @@ final class TensorStorage: @unchecked Sendable {
         if bytes < Self.mapped { raw.deallocate() } else { munmap(raw, bytes) }
     }
 
-    /// Whole pages. Ends the process where there are none left, as the allocator does for smaller tensors; sizes from files and
-    /// from the network were checked before.
+    /// Maps whole pages. Ends the process if none are left, like the allocator does for smaller tensors; sizes from
+    /// files and from the network have been checked before.
     private static func map(_ bytes: Int) -> UnsafeMutableRawPointer {
         let memory = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
         guard let memory, memory != MAP_FAILED else {

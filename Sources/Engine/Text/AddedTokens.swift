@@ -5,7 +5,7 @@ struct AddedToken: Equatable, Sendable {
     let id: Int
     let flags: Flags
 
-    /// How it is matched, by the names in Transformers' files.
+    /// How a token is matched; the options are named as in Transformers' files.
     struct Flags: Equatable, Sendable {
         /// `lstrip`: white space before it is part of the match.
         var lstrip = false
@@ -13,12 +13,12 @@ struct AddedToken: Equatable, Sendable {
         var rstrip = false
         /// `single_word`: it must not touch a letter, digit or mark.
         var singleWord = false
-        /// `normalized`: it is matched in the normalised text, itself normalised: ignoring case.
+        /// `normalized`: it is normalised, too, and matched in the normalised text, so case is ignored.
         var normalized = false
     }
 }
 
-/// Finds added tokens in a text: from the left, and at each position the longest.
+/// Finds added tokens in a text, from left to right and preferring the longest at each position.
 struct AddedTokenFinder: Sendable {
     private struct Pattern {
         let scalars: [Unicode.Scalar]
@@ -30,7 +30,7 @@ struct AddedTokenFinder: Sendable {
         case text(ArraySlice<Unicode.Scalar>)
     }
 
-    /// By their first scalar, longest first.
+    /// Patterns by their first scalar, longest first.
     private var patterns: [Unicode.Scalar: [Pattern]] = [:]
 
     /// - Parameters:

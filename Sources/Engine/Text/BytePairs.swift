@@ -1,10 +1,10 @@
-/// Byte-pair encoding with CLIP's alphabet: every byte is a symbol, and the last symbol of a word is
-/// a different one.
+/// Byte-pair encoding with CLIP's alphabet: every byte has a symbol, and a different one at the end
+/// of a word.
 struct BytePairs: Sendable {
-    /// Ids by text.
+    /// Token ids by text.
     let vocabulary: [String: Int]
     private let merges: [Pair: Merge]
-    /// Ids of the bytes inside a word, and at its end.
+    /// Token ids of the 256 bytes, inside a word and at its end.
     private let inside: [Int]
     private let last: [Int]
 
@@ -18,7 +18,7 @@ struct BytePairs: Sendable {
         let id: Int
     }
 
-    /// - Throws: `InputError` for a vocabulary without a letter of the alphabet, or a merge of what it lacks
+    /// - Throws: `InputError` for a vocabulary that lacks a letter of the alphabet or a token of a merge
     init(_ files: TokenizerFolder) throws(InputError) {
         let vocabulary = files.vocabulary
         func letter(_ byte: Int, _ suffix: String) throws(InputError) -> Int {
@@ -56,7 +56,7 @@ struct BytePairs: Sendable {
         self.vocabulary = vocabulary
     }
 
-    /// The symbol of each byte: itself where it is printable, else a character past 255.
+    /// The symbol of each byte: the byte itself if it is printable, else a character above 255.
     private static let alphabet: [Unicode.Scalar] = {
         let printable = [33...126, 161...172, 174...255]
         var others: UInt32 = 256
@@ -69,8 +69,8 @@ struct BytePairs: Sendable {
         }
     }()
 
-    /// The ids of one word: repeatedly merges the pair of lowest rank, and of those the
-    /// first in the word, until none is left. Takes O(n log n), because a word may be as long as a text.
+    /// The token ids of one word: repeatedly merges the pair of lowest rank, the first one of several, until
+    /// no pair is left. Takes O(n log n), because a word may be as long as a whole text.
     func encode(_ word: String) -> [Int] {
         var ids = word.utf8.map { inside[Int($0)] }
         guard let final = word.utf8.last else { return [] }
@@ -88,7 +88,7 @@ struct BytePairs: Sendable {
         }
         for at in 0..<count { consider(at) }
         while let next = queue.pop() {
-            // What was queued may have merged differently since.
+            // The queued pair may have changed since.
             guard ids[next.at] >= 0, after[next.at] < count,
                 let merge = merges[Pair(left: ids[next.at], right: ids[after[next.at]])],
                 merge.id == next.id
@@ -105,7 +105,7 @@ struct BytePairs: Sendable {
     }
 }
 
-/// Pending merges, the one of lowest rank first and of those the first in the word: a binary heap.
+/// A binary heap of pending merges, ordered by rank and then by position in the word.
 private struct MergeQueue {
     struct Entry {
         let rank: Int

@@ -10,22 +10,22 @@ package struct CLIPTokenizer: Sendable {
     private let begin: Int
     private let end: Int
     private let padding: Int
-    /// Ids in a chunk of a prompt: start, `room` ids of text or padding, end.
+    /// Number of ids in a chunk of a prompt: start, `room` ids of text or padding, end.
     package let length: Int
 
     /// Size of the vocabulary, added tokens included: the highest id plus one.
     package let count: Int
 
-    /// Ids of text in a chunk.
+    /// Maximum number of text ids in a chunk.
     package var room: Int { length - 2 }
 
     /// Reads vocab.json and merges.txt, or tokenizer.json, and the folder's settings for special and added
     /// tokens.
     ///
     /// - Parameters:
-    ///   - folder: of the tokenizer
+    ///   - folder: the tokenizer's folder
     ///   - own: the padding token, overriding the files
-    /// - Throws: `InputError` where a file is missing or contradicts another
+    /// - Throws: `InputError` if a file is missing or contradicts another
     package init(folder: String, padding own: String? = nil) throws {
         let files = try TokenizerFolder(folder)
         pairs = try BytePairs(files)
@@ -64,7 +64,7 @@ package struct CLIPTokenizer: Sendable {
         )
     }
 
-    /// The ids of a text, without start and end, however many they are.
+    /// The ids of a text of any length, without start and end.
     package func tokens(of text: String) -> [Int] {
         var ids: [Int] = []
         for piece in literal.split(Array(text.unicodeScalars)) {
@@ -85,7 +85,7 @@ package struct CLIPTokenizer: Sendable {
         return ids
     }
 
-    /// A chunk as the text encoder takes it: start, ids of text, end, padding.
+    /// A chunk as input for the text encoder: start, ids of text, end, padding.
     ///
     /// - Parameter ids: at most `room`
     /// - Returns: `length` ids
@@ -117,7 +117,7 @@ package struct CLIPTokenizer: Sendable {
         return scalars
     }
 
-    /// Foundation takes quadratic time to compose a text; it gets pieces of about this many scalars.
+    /// Approximate size in scalars of the pieces to compose: Foundation takes quadratic time for a text.
     private static let pieceLength = 256
 
     private static func normalise(_ piece: String, into scalars: inout [Unicode.Scalar]) {
@@ -138,8 +138,8 @@ package struct CLIPTokenizer: Sendable {
 }
 
 extension Unicode.Scalar {
-    /// Whether nothing before this composes with it: it is neither a mark nor a vowel or end of a Hangul
-    /// syllable.
+    /// Whether this never composes with what comes before it: it is neither a mark nor the vowel or final
+    /// consonant of a Hangul syllable.
     fileprivate var beginsSyllable: Bool {
         switch properties.generalCategory {
         case .nonspacingMark, .spacingMark, .enclosingMark: false
@@ -147,7 +147,7 @@ extension Unicode.Scalar {
         }
     }
 
-    /// Whether Unicode 16 has this character: later ones are not letters to Transformers yet.
+    /// Whether Unicode 16 has this character: Transformers does not treat later ones as letters yet.
     fileprivate var isKnown: Bool { (properties.age?.major ?? .max) <= 16 }
 }
 
@@ -164,7 +164,7 @@ struct CLIPWords: Sequence, IteratorProtocol {
     private static let contractions = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"].map {
         Array($0.unicodeScalars)
     }
-    /// In capitals these are not special tokens, but they still end a run; byte pairs see the
+    /// Written in capitals these are not special tokens, but they still end a run and are encoded as
     /// three parts.
     private static let markers = ["startoftext", "endoftext"].map {
         (scalars: Array("<|\($0)|>".unicodeScalars), parts: ["<|", $0, "|>"])

@@ -1,31 +1,31 @@
-/// A prompt cut into chunks, each of as many tokens as a text encoder takes.
+/// A prompt split into chunks, each with at most as many tokens as a text encoder accepts.
 ///
 /// The word BREAK ends a chunk. Each text encoder splits the text with its own tokenizer; one that needs fewer
 /// chunks than the other gets empty ones.
 package struct PromptChunks: Equatable, Sendable {
-    /// Tokens of the text, for the encoder that produces the most; start, end and padding are not counted.
+    /// Number of text tokens, for the encoder with the most; start, end and padding are not counted.
     package let tokens: Int
-    /// Tokens of text that a chunk has room for.
+    /// Maximum number of text tokens in a chunk.
     package let room: Int
-    /// For each encoder its chunks: at most `room` tokens.
+    /// The chunks for each encoder, each of at most `room` tokens.
     let chunks: [[[PromptToken]]]
-    /// Words of textual inversions in it, in lower case.
+    /// Words of textual inversions in the prompt, in lower case.
     let words: Set<String>
 
-    /// Chunks of the prompt.
+    /// Number of chunks in the prompt.
     package var count: Int { chunks[0].count }
 
-    /// Maximum chunks of a prompt: every layer of a UNet caches its keys and values for them.
+    /// Maximum number of chunks in a prompt: every layer of a UNet caches its keys and values for them.
     package static let largestCount = 16
 
-    /// Tokens at the end of a full chunk among which A1111 looks for a comma to cut at.
+    /// Number of tokens at the end of a full chunk among which A1111 looks for a comma to split at.
     private static let backtrack = 20
 
     /// - Parameters:
     ///   - texts: the prompt's fragments for each encoder
-    ///   - tokenizers: of the model's text encoders
-    ///   - cutsAtCommas: whether a full chunk ends behind a comma near its end, as in A1111
-    ///   - flag: where the prompt came from
+    ///   - tokenizers: the tokenizers of the model's text encoders
+    ///   - cutsAtCommas: whether a full chunk ends after a comma near its end, as in A1111
+    ///   - flag: the flag that the prompt came from, for errors
     /// - Throws: `InputError` for a prompt of more than `largestCount` chunks
     init(
         _ texts: [[PromptFragment]],
@@ -55,7 +55,7 @@ package struct PromptChunks: Equatable, Sendable {
         for i in sections.indices {
             while sections[i].count < most { sections[i].append([]) }
         }
-        // A BREAK at the end begins nothing.
+        // A BREAK at the end does not start a chunk.
         let last = most - 1
         if last > 0, sections.allSatisfy({ $0[last].isEmpty }) {
             for i in sections.indices { sections[i].removeLast() }
@@ -79,10 +79,10 @@ package struct PromptChunks: Equatable, Sendable {
         }
     }
 
-    /// Cuts tokens into chunks of at most `room`, at least one; the vectors of a textual inversion stay together.
+    /// Splits tokens into one or more chunks of at most `room`; the vectors of a textual inversion stay together.
     private static func cut(_ tokens: [PromptToken], _ room: Int, comma: Int?) -> [[PromptToken]] {
         var (chunks, chunk): ([[PromptToken]], [PromptToken]) = ([], [])
-        // Tokens of the chunk up to and including its last comma.
+        // Number of tokens in the chunk up to and including its last comma.
         var (commaEnd, at): (Int?, Int) = (nil, 0)
         func finish() {
             chunks.append(chunk)
@@ -93,7 +93,7 @@ package struct PromptChunks: Equatable, Sendable {
             while end < tokens.count, tokens[end].isJoined { end += 1 }
             if chunk.count + end - at > room {
                 let isComma = tokens[at].id == comma
-                // A comma that is itself one too many is left to the next chunk.
+                // A comma that no longer fits itself goes to the next chunk.
                 if !isComma, chunk.count == room, let cut = commaEnd, cut > 0,
                     room - cut < backtrack
                 {
@@ -113,7 +113,7 @@ package struct PromptChunks: Equatable, Sendable {
         return chunks
     }
 
-    /// The parts of a text between a word, in capitals and not part of another word.
+    /// Splits a text at a word wherever it appears in capitals and not as part of another word.
     static func sections(of text: String, at word: String = "BREAK") -> [String] {
         let scalars = Array(text.unicodeScalars)
         let word = Array(word.unicodeScalars)
@@ -142,11 +142,11 @@ package struct PromptChunks: Equatable, Sendable {
     }
 }
 
-/// What is said of a prompt.
+/// The prompts of a render and the syntax to read them with.
 package struct PromptWording: Sendable {
     package var positive: String
     package var negative: String?
-    /// For the second text encoder; nil for the same.
+    /// Prompt for the second text encoder; nil to use the same as for the first.
     package var positive2: String?
     package var negative2: String?
     package var syntax: PromptSyntax
@@ -174,7 +174,7 @@ package struct PromptWording: Sendable {
         }
     }
 
-    /// As a model reads them that has only the second text encoder.
+    /// The prompts for a model that has only the second text encoder.
     package var ofSecondEncoder: PromptWording {
         PromptWording(
             positive2 ?? positive,
@@ -184,13 +184,13 @@ package struct PromptWording: Sendable {
     }
 }
 
-/// Positive and negative prompt, padded to the same number of chunks.
+/// Positive and negative prompts, padded to the same number of chunks.
 package struct PromptPair: Sendable {
-    /// What the steps use, in order: where a prompt changes there are several, all of as many chunks.
+    /// The prompts of a run of sampling steps; a prompt that changes has several of the same size.
     package struct Turn: Sendable {
-        /// Steps that it lasts.
+        /// Number of sampling steps that use it.
         package let steps: Int
-        /// Several where AND joins them.
+        /// Positive prompts: several if AND joins them.
         package let positives: [PromptChunks]
         package let negative: PromptChunks?
 
@@ -198,20 +198,20 @@ package struct PromptPair: Sendable {
     }
 
     package let turns: [Turn]
-    /// Weights of the positive prompts: several where AND joins them.
+    /// Weights of the positive prompts: several if AND joins them.
     package let weights: [Float]
-    /// Of the model's text encoders, in their order.
+    /// The tokenizers of the model's text encoders, in order.
     let tokenizers: [PromptTokenizer]
     /// Textual inversions that neither prompt names.
     package let unusedWords: [String]
     private let isNegativeGiven: Bool
 
-    /// That of the first steps.
+    /// The positive prompt of the first steps.
     package var positive: PromptChunks { turns[0].positive }
-    /// Nil if guidance does not use it; the empty prompt's if none is given.
+    /// The negative prompt of the first steps: nil if guidance does not use one, the empty prompt if none was given.
     package var negative: PromptChunks? { turns[0].negative }
 
-    /// Chunks of either prompt: the shorter one is padded with empty ones.
+    /// Number of chunks in each prompt: shorter ones are padded with empty chunks.
     package var count: Int {
         turns.flatMap { $0.positives.map(\.count) + [$0.negative?.count ?? 0] }.max() ?? 1
     }
@@ -225,19 +225,19 @@ package struct PromptPair: Sendable {
     ///   - positive: what the picture shows
     ///   - negative: what guidance steers away from
     ///   - guides: whether there is guidance
-    ///   - model: whose tokenizers they are
+    ///   - model: the model whose tokenizers are used
     /// - Throws: `InputError` for a prompt that is too long, and from the tokenizers' files
     package init(positive: String, negative: String?, guides: Bool, model: Model) throws {
         try self.init(PromptWording(positive, negative: negative), guides: guides, model: model)
     }
 
-    /// The same for prompts in a language.
+    /// The same for prompts in any syntax.
     ///
     /// - Parameters:
     ///   - wording: the prompts
-    ///   - steps: of a phase, over which they may change
+    ///   - steps: number of steps of a phase, over which the prompts may change
     ///   - guides: whether there is guidance
-    ///   - model: whose tokenizers they are
+    ///   - model: the model whose tokenizers are used
     /// - Throws: `InputError` for a prompt that is too long or cannot be read, and from the tokenizers' files
     package init(
         _ wording: PromptWording,
@@ -266,7 +266,7 @@ package struct PromptPair: Sendable {
         guard seconds == nil || seconds?.map(\.weight) == parts.map(\.weight) else {
             throw InputError(
                 "--prompt-2",
-                "it is not joined by AND as --prompt is, with the same weights",
+                "its AND parts and weights differ from those of --prompt",
                 fix: "Give both as many parts, or leave it out"
             )
         }
@@ -278,7 +278,7 @@ package struct PromptPair: Sendable {
             )
         }
         weights = parts.map(\.weight)
-        // The parts of a joined prompt are differences from the negative one, with any guidance.
+        // The parts of a joined prompt are used as differences from the negative one, at any guidance scale.
         let needsNegative = guides || PromptPart.areJoined(weights)
         func texts(_ first: String, _ second: String?) -> Texts {
             Texts(
@@ -330,7 +330,7 @@ package struct PromptPair: Sendable {
         unusedWords = try model.inversions().map(\.word).filter { !used.contains($0.lowercased()) }
     }
 
-    /// The texts of the text encoders, as they change.
+    /// The texts for the text encoders, as they change over the steps.
     private struct Texts {
         private var schedules: [[(text: String, count: Int)]] = []
 
@@ -354,18 +354,18 @@ package struct PromptPair: Sendable {
             return (at, end)
         }
 
-        /// The texts of a step, counted from 0.
+        /// The texts at a step, counted from 0: one per text encoder.
         func texts(_ step: Int) -> [String] {
             schedules.map { $0[turn($0, step).0].text }
         }
 
-        /// Steps from this one on for which the texts stay.
+        /// Number of steps, from this one on, for which the texts stay the same.
         func length(_ step: Int) -> Int {
             schedules.map { turn($0, step).1 - step }.min() ?? 1
         }
     }
 
-    /// One line: tokens and chunks.
+    /// Numbers of tokens and chunks, in one line.
     package var summary: String {
         func size(_ prompt: PromptChunks) -> String {
             let tokens = prompt.tokens == 1 ? "1 token" : "\(prompt.tokens) tokens"
@@ -384,9 +384,9 @@ package struct PromptPair: Sendable {
 }
 
 extension Model {
-    /// The tokenizers of all text encoders, in their order.
+    /// The tokenizers of all text encoders, in order.
     ///
-    /// - Throws: `InputError` when their files are missing, contradict each other or split prompts differently
+    /// - Throws: `InputError` if their files are missing, contradict each other or split prompts differently
     func tokenizers() throws -> [CLIPTokenizer] {
         let tokenizers = try family.textEncoders.map { try tokenizer($0) }
         guard Set(tokenizers.map(\.length)).count == 1 else {

@@ -1,12 +1,12 @@
-/// What every prompt must keep to, so that reading it takes a bounded time and its record is what was rendered. Pure.
+/// Limits on prompts, so that parsing takes bounded time and the recorded prompt is the rendered one. Pure.
 package enum PromptLimits {
-    /// Maximum size in bytes: the tokens of as many chunks as a prompt may have take a tenth of it.
+    /// Maximum size in bytes, ten times what the maximum number of chunks needs.
     package static let maxBytes = 100_000
     /// Maximum number of brackets that are open at once, in A1111's syntax.
     package static let maxDepth = 64
     /// Maximum number of tags such as `<lora:name:0.8>`.
     package static let maxTags = 100
-    /// Weights of words and of prompts that AND joins: those beyond overflow in the networks.
+    /// Valid weights of words and of prompts that AND joins: larger ones overflow in the networks.
     package static let weights: ClosedRange<Float> = -100...100
 
     /// Rejects a prompt that cannot be read or recorded.
@@ -14,8 +14,8 @@ package enum PromptLimits {
     /// - Parameters:
     ///   - text: the prompt
     ///   - syntax: how it is read
-    ///   - flag: where it came from
-    /// - Throws: `InputError` for one that is too long, has a NUL, too many brackets or tags, or a weight out of range
+    ///   - flag: the flag that it came from, for errors
+    /// - Throws: `InputError` if it is too long, or has a NUL, too many brackets or tags, or a weight out of range
     package static func check(
         _ text: String,
         _ syntax: PromptSyntax,
@@ -49,12 +49,12 @@ package enum PromptLimits {
             throw InputError(
                 flag,
                 "the number after its last colon is its weight, as in A1111, and \(weight) is out of range",
-                fix: #"Choose -100 to 100, or put something behind the number"#
+                fix: #"Choose -100 to 100, or put something after the number"#
             )
         }
     }
 
-    /// Rejects word weights that are out of range or not numbers.
+    /// Rejects word weights that are out of range or NaN.
     ///
     /// - Throws: `InputError` naming the weight
     static func check(_ fragments: [PromptFragment], flag: String) throws(InputError) {
@@ -67,7 +67,7 @@ package enum PromptLimits {
         }
     }
 
-    /// The most brackets of A1111's syntax that are open at once.
+    /// The maximum number of brackets of A1111's syntax that are open at once.
     static func depth(of text: String) -> Int {
         var (rounds, squares, most, isEscaped) = (0, 0, 0, false)
         for byte in text.utf8 {

@@ -1,9 +1,9 @@
 /// Prompts that change during the steps: `[from:to:when]`, `[to:when]`, `[from::when]` and `[a|b]`.
 ///
-/// `when` is a step, or with a point the share of the steps, up to which `from` is used. Alternatives take turns,
-/// step by step. Brackets without either meaning stay as they are.
+/// `from` is used up to the step `when`, which is a fraction of the steps if it has a decimal point. Alternatives
+/// take turns, step by step. Brackets with neither meaning are left unchanged.
 enum PromptSchedule {
-    /// The texts of a prompt and how many steps each lasts: one text for all steps where nothing changes.
+    /// The texts of a prompt and how many steps each lasts: one text for all steps if nothing changes.
     static func texts(_ text: String, steps: Int) -> [(text: String, count: Int)] {
         let nodes = Parser(text).nodes()
         guard nodes.contains(where: \.changes) else { return [(text, steps)] }
@@ -43,7 +43,7 @@ enum PromptSchedule {
         let value: Double
         let isShare: Bool
 
-        /// - Returns: nil for what is not a number without a sign
+        /// - Returns: nil for anything but an unsigned number
         init?(_ text: some StringProtocol) {
             let digits = String(text).filter { !$0.isWhitespace }
             guard !digits.isEmpty, digits.allSatisfy({ ("0"..."9").contains($0) || $0 == "." }),
@@ -57,10 +57,10 @@ enum PromptSchedule {
         }
     }
 
-    /// Recursive in the depth of brackets, which `PromptLimits` bounds.
+    /// Recurses to the depth of the brackets, which `PromptLimits` bounds.
     private struct Parser {
         private let characters: [Character]
-        /// For each opening bracket the one that closes it, if any.
+        /// For each opening bracket, the index of the one that closes it, if any.
         private let closing: [Int?]
 
         init(_ text: some StringProtocol) {
@@ -107,7 +107,7 @@ enum PromptSchedule {
                     flush()
                     nodes.append(node)
                 } else {
-                    // A weaker text, or only brackets; what is inside may change.
+                    // Brackets that reduce a weight or mean nothing; the text inside may still have a schedule.
                     plain.append("[")
                     let inner = self.nodes(inside)
                     for one in inner {
@@ -125,7 +125,7 @@ enum PromptSchedule {
             return nodes
         }
 
-        /// What the inside of square brackets means; nil for no schedule.
+        /// Parses the inside of square brackets; nil if it is not a schedule.
         private func node(_ inside: ArraySlice<Character>) -> Node? {
             let choices = Self.split(inside, at: "|")
             if choices.count > 1 { return .alternating(choices.map { nodes($0) }) }

@@ -1,11 +1,11 @@
 /// How a prompt is read. The raw values are those of `--prompt-syntax`.
 package enum PromptSyntax: String, CaseIterable, Sendable {
-    /// As it is, but for the word BREAK.
+    /// Literally, except for the word BREAK.
     case plain
-    /// The language of AUTOMATIC1111's web interface: weights, schedules and LoRA tags.
+    /// With the syntax of AUTOMATIC1111's web interface: weights, schedules and LoRA tags.
     case a1111
 
-    /// What a prompt has that `a1111` would read otherwise; nil for none.
+    /// The syntax in a prompt that `a1111` would read differently, by example; nil if there is none.
     package static func hint(in text: String) -> String? {
         if !PromptTag.tags(in: text).isEmpty { return "<lora:…>" }
         guard PromptLimits.depth(of: text) <= PromptLimits.maxDepth else { return "(…) or […]" }
@@ -22,24 +22,24 @@ package enum PromptSyntax: String, CaseIterable, Sendable {
 
 /// A part of a prompt.
 enum PromptFragment: Equatable, Sendable {
-    /// Text whose tokens all have one weight.
+    /// Text whose tokens all have the same weight.
     case text(String, Float)
     /// The end of a chunk.
     case end
 
-    /// A prompt without weights, cut at BREAK.
+    /// A prompt without weights, split at BREAK.
     static func plain(_ text: String) -> [PromptFragment] {
         Array(PromptChunks.sections(of: text).map { [.text($0, 1)] }.joined(separator: [.end]))
     }
 
-    /// Factors of a pair of brackets without a number.
+    /// Weight factors of a pair of brackets without a number.
     private static let round = 1.1
     private static let square = 1 / 1.1
 
     /// A prompt with A1111's weights: `(a)` is 1.1 times stronger, `[a]` 1.1 times weaker, `(a:1.3)` 1.3 times
-    /// stronger; `\(` is a bracket. Brackets that are never closed count as closed at the end.
+    /// stronger; `\(` is a literal bracket. Brackets that are never closed count as closed at the end.
     ///
-    /// Takes time in proportion to the brackets that are open at once (`PromptLimits.maxDepth`).
+    /// Takes time proportional to the number of brackets open at once (`PromptLimits.maxDepth`).
     static func weighted(_ text: String) -> [PromptFragment] {
         var parts: [(text: String, weight: Double)] = []
         var (rounds, squares): ([Int], [Int]) = ([], [])
@@ -47,7 +47,7 @@ enum PromptFragment: Equatable, Sendable {
         func multiply(from start: Int, by factor: Double) {
             for i in start..<max(start, parts.count) { parts[i].weight *= factor }
         }
-        // Parts before this index have ended: a bracket stands behind them.
+        // Parts before this index are complete: a bracket follows them.
         var ended = 0
         func add(_ scalar: Unicode.Scalar) {
             if parts.count <= ended { parts.append(("", 1)) }
@@ -59,7 +59,7 @@ enum PromptFragment: Equatable, Sendable {
             at += 1
             switch scalar {
             case "\\":
-                // Before any other character it vanishes.
+                // A backslash before any other character is dropped.
                 guard at < scalars.count, "()[]\\".unicodeScalars.contains(scalars[at]) else {
                     continue
                 }
@@ -96,7 +96,7 @@ enum PromptFragment: Equatable, Sendable {
                 if i > 0 { fragments.append(.end) }
                 let text = i > 0 ? String(section.trimmingPrefix(while: \.isWhitespace)) : section
                 let weight = Float(part.weight)
-                // Neighbours of one weight are one text: a word may begin in one and end in the other.
+                // Neighbours of equal weight are merged: a word may begin in one and end in the other.
                 if case .text(let before, weight)? = fragments.last {
                     fragments[fragments.count - 1] = .text(before + text, weight)
                 } else {
@@ -107,7 +107,7 @@ enum PromptFragment: Equatable, Sendable {
         return fragments.isEmpty ? [.text("", 1)] : fragments
     }
 
-    /// A number, white space and a closing bracket.
+    /// Parses a number followed by a closing bracket, with optional white space.
     private static func number(
         _ scalars: [Unicode.Scalar],
         from start: Int
@@ -127,13 +127,13 @@ enum PromptFragment: Equatable, Sendable {
     }
 }
 
-/// `<lora:name:0.8>` in a prompt.
+/// A tag in a prompt, such as `<lora:name:0.8>`.
 package struct PromptTag: Equatable, Sendable {
-    /// `lora` for LoRA.
+    /// The word before the first colon, in lower case: `lora` for a LoRA.
     package let kind: String
-    /// What is between its colons.
+    /// The fields after the first colon, separated by colons.
     package let arguments: [String]
-    /// As it stands in the prompt.
+    /// The whole tag, as written in the prompt.
     package let text: String
 
     /// The tags of a prompt, in order.
@@ -164,10 +164,10 @@ package struct PromptTag: Equatable, Sendable {
         case tag(PromptTag)
     }
 
-    /// A prompt cut at its tags, in one pass.
+    /// A prompt split at its tags, in one pass.
     private static func pieces(_ text: String) -> [Piece] {
         var pieces: [Piece] = []
-        // What is before `start` is in the pieces; the next ">" is looked for once.
+        // Everything before `start` is already in `pieces`; each ">" is searched for only once.
         var (start, at) = (text.startIndex, text.startIndex)
         var close: String.Index? = text.startIndex
         while let open = text[at...].firstIndex(of: "<") {

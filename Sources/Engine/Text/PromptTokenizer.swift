@@ -1,27 +1,27 @@
 /// One token of a prompt.
 struct PromptToken: Hashable, Sendable {
-    /// In the text encoder's table, or behind it: of a textual inversion.
+    /// A row of the text encoder's embedding table, or past its end a vector of a textual inversion.
     var id: Int
-    /// By which its embedding is multiplied.
+    /// Factor by which its embedding is multiplied.
     var weight: Float = 1
     /// Whether it may not be separated from the token before it.
     var isJoined = false
 }
 
-/// A tokenizer with the words that stand for textual inversions.
+/// A tokenizer that also knows the words of textual inversions.
 struct PromptTokenizer: Sendable {
     let base: CLIPTokenizer
-    /// Words in lower case, the longest first, and the ids of their vectors.
+    /// Words in lower case, longest first, and the ids of their vectors.
     private let words: [(word: [Unicode.Scalar], ids: Range<Int>)]
-    /// `[vectors, width]`: what ids behind the table stand for; nil without textual inversions.
+    /// Embeddings of the ids past the end of the table, `[vectors, width]`; nil without textual inversions.
     let vectors: Tensor?
-    /// The id of a comma, where chunks may be cut.
+    /// The id of a comma, after which chunks may be split.
     let comma: Int?
 
     /// - Parameters:
-    ///   - base: the model's
-    ///   - table: rows of the text encoder's table
-    ///   - words: with their vectors `[count, width]`
+    ///   - base: the model's tokenizer
+    ///   - table: number of rows in the text encoder's embedding table
+    ///   - words: words of textual inversions, with their vectors `[count, width]`
     init(_ base: CLIPTokenizer, table: Int, words: [(word: String, vectors: Tensor)] = []) {
         self.base = base
         var next = table
@@ -45,7 +45,7 @@ struct PromptTokenizer: Sendable {
         text.unicodeScalars.map(folded)
     }
 
-    /// Lower case, where that is one scalar.
+    /// Lower case, if that is one scalar.
     private static func folded(_ scalar: Unicode.Scalar) -> Unicode.Scalar {
         let lower = scalar.properties.lowercaseMapping.unicodeScalars
         return lower.count == 1 ? lower.first ?? scalar : scalar
@@ -55,16 +55,16 @@ struct PromptTokenizer: Sendable {
         scalar == "_" || scalar.properties.isAlphabetic || scalar.properties.numericType != nil
     }
 
-    /// ComfyUI's spelling of a word that is a textual inversion.
+    /// ComfyUI's prefix for the word of a textual inversion.
     private static let prefix = Array("embedding:".unicodeScalars)
 
-    /// The tokens of a text. Words of textual inversions are matched in any case, where no letter or digit
-    /// touches them, the longest first.
+    /// The tokens of a text. Words of textual inversions are matched regardless of case, longest first, and only
+    /// where no letter or digit is adjacent to them.
     ///
     /// - Parameters:
-    ///   - text: any
-    ///   - weight: of its tokens
-    /// - Returns: tokens and the words that were found
+    ///   - text: the text
+    ///   - weight: the weight of its tokens
+    /// - Returns: the tokens, and the words that were found
     func tokens(of text: String, weight: Float = 1) -> (tokens: [PromptToken], words: Set<String>) {
         func plain(_ scalars: ArraySlice<Unicode.Scalar>) -> [PromptToken] {
             var view = String.UnicodeScalarView()
@@ -106,9 +106,9 @@ struct PromptTokenizer: Sendable {
 }
 
 extension Model {
-    /// The textual inversions that prompts may use: those given, and those inside adapters.
+    /// The textual inversions that prompts may use: the given ones and those inside adapters.
     ///
-    /// - Throws: `InputError` when a file is none, or a word is there twice
+    /// - Throws: `InputError` if a file is not a textual inversion, or two have the same word
     package func inversions() throws(InputError) -> [TextualInversion] {
         var found: [TextualInversion] = []
         for source in options.embeddings { found.append(try TextualInversion(source)) }
@@ -126,15 +126,15 @@ extension Model {
         return found
     }
 
-    /// The tokenizers of all text encoders, in their order, with the words of textual inversions.
+    /// The tokenizers of all text encoders, in order, with the words of textual inversions.
     ///
-    /// - Throws: `InputError` when files are missing or contradict each other, or a textual inversion was made for
+    /// - Throws: `InputError` if files are missing or contradict each other, or a textual inversion was made for
     ///   another model
     func promptTokenizers() throws -> [PromptTokenizer] {
         let bases = try tokenizers()
         let inversions = try inversions()
         return try zip(family.textEncoders, bases).map { component, base in
-            // Where there are none, the encoder need not be described yet.
+            // Without textual inversions, the encoder's configuration is not needed yet.
             guard !inversions.isEmpty else { return PromptTokenizer(base, table: base.count) }
             let config = try textConfig(component)
             let words = try inversions.map { inversion in

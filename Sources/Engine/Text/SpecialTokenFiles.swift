@@ -17,16 +17,16 @@ struct SpecialTokenFiles {
     /// Length of an encoded prompt.
     let length: Int
 
-    /// In Transformers' order: of two with the same text, the last decides how it is matched.
+    /// In Transformers' order: if two have the same text, the last one decides how it is matched.
     private static let roleNames = ["bos_token", "eos_token", "unk_token", "pad_token"]
     private static let defaultLength = 77
 
     /// Reads the files; missing ones are skipped.
     ///
     /// - Parameters:
-    ///   - folder: of the tokenizer
+    ///   - folder: the tokenizer's folder
     ///   - listed: `added_tokens` of tokenizer.json
-    /// - Throws: `InputError` where a file is damaged or contradicts another
+    /// - Throws: `InputError` if a file is damaged or contradicts another
     init(folder: String, listed: [JSON]) throws(InputError) {
         self.folder = folder
         var length = Self.defaultLength
@@ -44,7 +44,7 @@ struct SpecialTokenFiles {
                 let place = "\(file), 'added_tokens_decoder'"
                 decoder.append(try Self.token(value, id: .number(Double(id) ?? -1), place))
             }
-            // A tokenizer without a limit of its own states a huge number.
+            // A tokenizer without a limit states a huge number.
             if case .number(let number)? = members["model_max_length"], number <= 4096 {
                 guard number >= 3, number == number.rounded() else {
                     throw InputError(
@@ -57,7 +57,7 @@ struct SpecialTokenFiles {
             }
         }
         self.length = length
-        // The first to say how a token is matched decides, as in Transformers.
+        // The first entry for a token decides how it is matched, as in Transformers.
         for token in decoder.sorted(by: { ($0.id, $0.content) < ($1.id, $1.content) }) {
             try add(token, "\(folder)/tokenizer_config.json")
         }
@@ -140,9 +140,9 @@ struct SpecialTokenFiles {
     /// All tokens that are matched as a whole.
     ///
     /// - Parameters:
-    ///   - vocabulary: ids of what byte pairs merge to
-    ///   - file: where it is from
-    /// - Returns: those with an id, by id
+    ///   - vocabulary: ids of the byte-pair tokens, by text
+    ///   - file: the file that the vocabulary comes from
+    /// - Returns: those with an id, sorted by id
     /// - Throws: `InputError` for a token whose id differs between files
     func tokens(vocabulary: [String: Int], file: String) throws(InputError) -> [AddedToken] {
         for token in added {

@@ -3,11 +3,11 @@ import Foundation
 /// The vocabulary and merges of a tokenizer folder: `vocab.json` and
 /// `merges.txt`, or `tokenizer.json`, which is all that Transformers 5 writes.
 struct TokenizerFolder {
-    /// Ids by text.
+    /// Token ids by text.
     let vocabulary: [String: Int]
     /// The file that they come from.
     let vocabularyFile: String
-    /// Left and right, in order of rank.
+    /// Pairs of tokens to merge, in order of rank.
     let merges: [(left: String, right: String)]
     /// The file that they come from.
     let mergesFile: String
@@ -17,7 +17,7 @@ struct TokenizerFolder {
     private static let pair = ["vocab.json", "merges.txt"]
     private static let whole = "tokenizer.json"
 
-    /// Whether a folder contains a tokenizer.
+    /// Whether a folder contains a tokenizer's files.
     static func isThere(_ folder: String) -> Bool {
         func has(_ name: String) -> Bool {
             FileManager.default.fileExists(atPath: "\(folder)/\(name)")
@@ -25,9 +25,9 @@ struct TokenizerFolder {
         return pair.allSatisfy(has) || has(whole)
     }
 
-    /// The folder that `--tokenizer` means for a component.
+    /// The folder that `--tokenizer` gives for a component.
     ///
-    /// - Throws: `InputError` where there is none
+    /// - Throws: `InputError` if there is none
     static func given(_ folder: String, for component: Component) throws(InputError) -> String {
         for place in ["\(folder)/\(component.tokenizer)", folder] where isThere(place) {
             return place

@@ -1,4 +1,4 @@
 extension String {
-    /// Without its final full stop: a message quoted within another sentence.
+    /// The text without its final full stop, for quoting a message within another sentence.
     package var withoutFullStop: String { hasSuffix(".") ? String(dropLast()) : self }
 }

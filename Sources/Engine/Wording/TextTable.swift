@@ -1,14 +1,14 @@
 import Foundation
 
-/// Rows of cells as lines, each column as wide as its widest cell.
+/// Formats rows of cells as lines of text; each column is as wide as its widest cell.
 package enum TextTable {
-    /// Cells without spaces at the ends of lines.
+    /// Formats rows as lines without trailing spaces.
     ///
     /// - Parameters:
-    ///   - rows: of cells
-    ///   - rightAligned: columns whose cells stand at their right ends
-    ///   - separator: between columns
-    /// - Returns: a line for each row
+    ///   - rows: the cells, by row
+    ///   - rightAligned: indices of right-aligned columns
+    ///   - separator: the text between columns
+    /// - Returns: one line per row
     package static func lines(
         _ rows: [[String]],
         rightAligned: Set<Int> = [],
@@ -29,17 +29,17 @@ package enum TextTable {
         }
     }
 
-    /// Right-aligned cells in columns of given widths; a wider cell takes the room it needs.
+    /// Right-aligned cells in columns of given widths; a wider cell takes the space it needs.
     package static func line(_ cells: [String], rightAlignedIn widths: [Int]) -> String {
         Swift.zip(cells, widths).map { cell, width in
             String(repeating: " ", count: max(1, width - cell.count)) + cell
         }.joined()
     }
 
-    /// Seconds, about 270 years: a larger age comes from a damaged file.
+    /// Maximum plausible age in seconds, about 270 years: a larger one comes from a damaged file.
     private static let longAgo = 1e5 * 86_400
 
-    /// An age for people.
+    /// An age in human-readable form.
     package static func ago(_ seconds: Double) -> String {
         switch max(0, seconds) {
         case let s where s < 10: String(format: "%.1f s ago", s)

@@ -2,7 +2,7 @@ import Engine
 import Protocol
 
 extension ClusterFile {
-    /// What is announced must be reachable by others, and be told from what others announce.
+    /// Checks that other machines can reach what is announced, and can distinguish it from other announcements.
     static func checkAnnouncement(
         _ found: Coordinator,
         _ fields: FieldReader

@@ -6,28 +6,30 @@ import Logging
 import Protocol
 import Synchronization
 
-/// Announces a coordinator on this network segment with `avahi-publish`, until it is stopped or this process ends, however
-/// that ends.
+/// Announces a coordinator on this network segment with `avahi-publish`, until it is stopped or this process ends,
+/// however it ends.
 package final class LANAnnouncement: Sendable {
-    /// A service on this port has only its host's name; on another port its name ends with the port.
+    /// The default port: a service on this port is named after its host only; on another port, the name ends with the
+    /// port.
     static let usualPort: UInt16 = 7551
     private let lifeline: PrivatePipe
     private let child: ChildProcess
 
-    /// Publishes again where avahi was started later or again. Ends, with all that it has started, with its standard input.
+    /// Publishes again if avahi is started later or restarted. When its standard input closes, it ends with everything
+    /// that it has started.
     private static let script = """
         command -v avahi-publish > /dev/null || { echo avahi-publish is not installed; exit 1; }
         (while :; do avahi-publish "$@"; sleep 15; done) &
         cat > /dev/null
         kill 0
         """
-    /// What avahi-publish says when it has succeeded.
+    /// What avahi-publish prints on success.
     private static let success = "Established under name "
 
     /// - Parameters:
-    ///   - service: what is announced
-    ///   - logger: is told whether that works, once for each reason
-    /// - Throws: `InputError`, `SocketError` where no process can be started
+    ///   - service: the service to announce
+    ///   - logger: logs whether that works, once for each reason
+    /// - Throws: `InputError`, `SocketError` if the process cannot be started
     package init(_ service: LANService, logger: Logger) throws {
         let told = Mutex<Set<String>>([])
         lifeline = try PrivatePipe()
@@ -63,7 +65,7 @@ package final class LANAnnouncement: Sendable {
         }
     }
 
-    /// Withdraws it. Call once.
+    /// Withdraws the announcement. Call once.
     package func stop() {
         close(lifeline.writing)
         if !child.wait(until: .now + .seconds(2)) {
@@ -75,20 +77,20 @@ package final class LANAnnouncement: Sendable {
 }
 
 extension LaunchPlan {
-    /// Announces a coordinator of this file, if the file says so and it has keys.
+    /// Announces this file's coordinator, if the file requests that and there are keys.
     ///
     /// - Parameters:
-    ///   - endpoint: that it listens on
+    ///   - endpoint: the endpoint that it listens on
     ///   - security: its keys
-    ///   - logger: is told whether that works
-    /// - Returns: nil where nothing is announced
+    ///   - logger: logs whether that works
+    /// - Returns: nil if nothing is announced
     func publish(_ endpoint: Endpoint, _ security: Security, _ logger: Logger) -> LANAnnouncement? {
         guard file.coordinator.announce, let port = endpoint.port,
             case .coordinator(let pair, _) = security
         else { return nil }
         let host = ProcessInfo.processInfo.hostName.prefix { $0 != "." }
         let service = LANService(
-            // Two clusters on one host need two names.
+            // Two clusters on one host need different names.
             name: "Tessera on \(host)" + (port == LANAnnouncement.usualPort ? "" : ":\(port)"),
             port: port,
             key: pair.publicKey.fingerprint,
@@ -97,7 +99,7 @@ extension LaunchPlan {
         do {
             return try LANAnnouncement(service, logger: logger)
         } catch {
-            // A render goes on without it.
+            // The render continues without it.
             logger.warning("announce: \(error)")
             return nil
         }

@@ -5,16 +5,16 @@ import Glibc
 import Protocol
 import Synchronization
 
-/// Looks for coordinators that announce themselves on this network segment, with `avahi-browse`.
+/// Searches this network segment with `avahi-browse` for coordinators that announce themselves.
 package enum LANBrowser {
     private static let program = "avahi-browse"
-    /// It ends by itself within seconds.
+    /// Timeout in seconds; normally the search ends by itself within a few.
     private static let patience: TimeInterval = 15
-    /// Most lines that are kept.
+    /// Maximum number of lines that are kept.
     private static let maxLines = 4096
 
-    /// - Returns: what is announced now
-    /// - Throws: `ClusterUnavailable` where avahi is not installed or does not run
+    /// - Returns: the services that are announced now
+    /// - Throws: `ClusterUnavailable` if avahi is not installed or not running
     package static func search() throws -> [LANService] {
         let lines = Mutex<[String]>([])
         let ending = Mutex<ChildProcess.Ending?>(nil)

@@ -2,17 +2,17 @@ import Engine
 import Foundation
 import Protocol
 
-/// A coordinator that announces itself on this network segment (DNS-SD, RFC 6763). Nothing of it is proved: whoever is on
-/// the segment can announce anything. Pure.
+/// A coordinator that announces itself on this network segment (DNS-SD, RFC 6763). None of this is authenticated:
+/// anybody on the segment can announce anything. Pure.
 package struct LANService: Equatable, Sendable, Encodable {
     package var name: String
-    /// Addresses of its host, without a port.
+    /// Addresses of its host, without port.
     package var addresses: [String]
     package var port: UInt16
-    /// The fingerprint of its key; empty if it does not say.
+    /// The fingerprint of its key; empty if not announced.
     package var key: String
     package var model: String
-    /// The version of the protocol; 0 if it does not say.
+    /// The protocol version; 0 if not announced.
     package var `protocol`: UInt32
     /// Tessera's version.
     package var version: String
@@ -32,7 +32,7 @@ package struct LANService: Equatable, Sendable, Encodable {
     }
 
     package static let type = "_tessera._tcp"
-    /// Longest name of a service, in bytes.
+    /// Maximum length of a service's name, in bytes.
     private static let maxName = 63
     private static let maxValue = 100
 
@@ -41,7 +41,7 @@ package struct LANService: Equatable, Sendable, Encodable {
         addresses.map { "tcp://\($0.contains(":") ? "[\($0)]" : $0):\(port)" }
     }
 
-    /// Arguments of `avahi-publish` that announce it.
+    /// Arguments that make `avahi-publish` announce it.
     package var publishArguments: [String] {
         var name = name
         while name.utf8.count > Self.maxName { name.removeLast() }
@@ -55,11 +55,11 @@ package struct LANService: Equatable, Sendable, Encodable {
 }
 
 extension LANService {
-    /// Arguments of `avahi-browse` that list what is announced now.
+    /// Arguments that make `avahi-browse` list current announcements.
     package static let browseArguments = ["-p", "-r", "-t", "-k", type]
 
-    /// Reads what `avahi-browse -p -r` printed: a line that begins with `=;` for each service, interface and family. Lines of
-    /// one service are put together; what is malformed is left out.
+    /// Parses the output of `avahi-browse -p -r`: a line that starts with `=;` for each service, interface and family.
+    /// Lines of the same service are merged; malformed lines are skipped.
     package static func services(_ lines: [String]) -> [LANService] {
         var found: [LANService] = []
         for service in lines.compactMap(LANService.init(line:)) {
@@ -80,7 +80,7 @@ extension LANService {
         return found.sorted { ($0.name, $0.port, $0.key) < ($1.name, $1.port, $1.key) }
     }
 
-    /// Other machines' addresses before those of the loopback interface, and those of IPv4 before IPv6's.
+    /// Sorts loopback addresses last, and IPv4 before IPv6.
     private static func isBefore(_ a: String, _ b: String) -> Bool {
         func rank(_ address: String) -> Int {
             let isIPv6 = address.contains(":")
@@ -90,8 +90,7 @@ extension LANService {
         return (rank(a), a) < (rank(b), b)
     }
 
-    /// interface, family, name, type, domain, host, address, port, text: separated by semicolons, and none in any but the
-    /// last.
+    /// Parses `interface;family;name;type;domain;host;address;port;text`; only the last field may contain semicolons.
     private init?(line: String) {
         let fields = line.split(separator: ";", maxSplits: 9, omittingEmptySubsequences: false)
             .map(String.init)
@@ -110,7 +109,8 @@ extension LANService {
         )
     }
 
-    /// Whether it is a number that can be connected to. Link-local addresses of IPv6 need an interface, too.
+    /// Whether it is a numeric address that can be connected to. IPv6 link-local addresses would also need an
+    /// interface.
     private static func isUsable(_ address: String) -> Bool {
         let isIPv6 = address.contains(":")
         guard !isIPv6 || !address.lowercased().hasPrefix("fe80:"),
@@ -119,7 +119,7 @@ extension LANService {
         return read.port == nil && (isIPv6 || address.allSatisfy { $0.isNumber || $0 == "." })
     }
 
-    /// A name in which avahi wrote bytes as `\034` and others as `\;`.
+    /// Decodes a name in which avahi has escaped bytes as `\034` and characters as `\;`.
     private static func unescaped(_ text: String) -> String {
         var bytes: [UInt8] = []
         var rest = Array(text.utf8)[...]
@@ -139,7 +139,7 @@ extension LANService {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// Of `"key=value" "key=value"`, with backslashes before quotes. The first of two with one key counts.
+    /// Parses `"key=value" "key=value"`, with quotes escaped by backslashes. The first value of a repeated key counts.
     private static func facts(_ text: String) -> [String: String] {
         var words: [String] = []
         var (word, isInside, isEscaped) = ("", false, false)
@@ -167,7 +167,7 @@ extension LANService {
 }
 
 extension LANService {
-    /// Lines as wide as necessary.
+    /// The services as a table, with columns as wide as necessary.
     package static func table(_ services: [LANService]) -> [String] {
         let rows = services.map { service in
             [

@@ -1,46 +1,47 @@
-/// Whether the coordinator answers a relay, as far as messages show. Pure.
+/// Tracks from messages whether the coordinator answers a relay. Pure.
 package struct CoordinatorWatch {
-    /// What keeps the relay from the coordinator, in words.
+    /// Why the relay cannot work with the coordinator, as text.
     package private(set) var trouble: String?
-    /// Since when an answer is awaited: the coordinator says something every second to each worker.
+    /// When the relay began to wait for an answer; the coordinator sends something to each worker every second.
     private var awaited: Duration?
-    /// Since when no worker is connected.
+    /// When the last worker disconnected; nil while any is connected.
     private var deserted: Duration?
-    /// Whether a person is to be told when it answers: at first, and after trouble that was told.
+    /// Whether to tell the user when it answers: the first time, and after reported trouble.
     private var tellsOfAnswer = true
 
-    /// A coordinator that is silent for so long is gone, or the network is; sooner than its workers notice.
+    /// Silence after which the coordinator or the network counts as down; shorter than the workers' own timeout.
     package static let patience: Duration = .seconds(8)
 
     package init() {}
 
-    /// A worker said something.
+    /// Called when a worker has sent something.
     package mutating func sent(at now: Duration) { awaited = awaited ?? now }
 
-    /// The coordinator said something.
+    /// Called when the coordinator has sent something.
     ///
-    /// - Returns: whether a person is to be told
+    /// - Returns: whether to tell the user
     package mutating func heard() -> Bool {
         defer { (awaited, trouble, tellsOfAnswer) = (nil, nil, false) }
         return tellsOfAnswer
     }
 
-    /// Something keeps the relay from it.
+    /// Called when the relay cannot work with the coordinator.
     ///
     /// - Parameters:
-    ///   - words: what
-    ///   - isTold: whether a person was told
+    ///   - words: what is wrong
+    ///   - isTold: whether the user was told
     package mutating func note(trouble words: String, isTold: Bool) {
         trouble = words
         if isTold { tellsOfAnswer = true }
     }
 
-    /// Whether it turns out to be silent now.
+    /// Whether the coordinator has just been found silent.
     ///
     /// - Parameters:
-    ///   - now: on the clock of the relay
-    ///   - hasWorkers: whether any is connected. Those of a silent coordinator come and go; where none is left, nothing is awaited
-    /// - Returns: true until the trouble is noted, or it is heard
+    ///   - now: time on the relay's clock
+    ///   - hasWorkers: whether any worker is connected. Workers of a silent coordinator come and go; without any, no
+    ///     answer is expected
+    /// - Returns: true until the trouble is noted or the coordinator is heard
     package mutating func isFallingSilent(at now: Duration, hasWorkers: Bool) -> Bool {
         deserted = hasWorkers ? nil : deserted ?? now
         if let deserted, now - deserted > Self.patience * 4 { awaited = nil }

@@ -2,25 +2,26 @@ import Engine
 import Logging
 import Protocol
 
-/// Passes messages between the workers of a site and the coordinator. What several of them need of a latent comes to the site once.
+/// Passes messages between a site's workers and the coordinator. Parts of a latent that several workers need are sent
+/// to the site once.
 ///
 ///     let relay = try Relay(configuration, logger: logger)
 ///     let traffic = try relay.wait()
 package final class Relay: Sendable {
     package struct Configuration: Sendable {
-        /// Where workers connect to.
+        /// The endpoint that workers connect to.
         package var endpoint: Endpoint
-        /// Who of them is admitted.
+        /// Which workers are admitted.
         package var security: Security
         /// The coordinator's endpoint.
         package var coordinator: Endpoint
         /// How the relay authenticates itself there.
         package var keys: Security
-        /// What it is called there: its workers' names begin with it.
+        /// Its name at the coordinator, and the prefix of its workers' names.
         package var name: String
-        /// Takes how many seconds ago each worker's key was heard, every few seconds.
+        /// Called every few seconds with how many seconds ago each worker's key was heard.
         package var noteHeard: @Sendable ([PublicKey: Double]) -> Void = { _ in }
-        /// Takes its condition whenever that changes.
+        /// Called whenever the relay's condition changes.
         package var noteCondition: @Sendable (Condition) -> Void = { _ in }
 
         package init(
@@ -34,52 +35,52 @@ package final class Relay: Sendable {
             (self.coordinator, self.keys, self.name) = (coordinator, keys, name)
         }
 
-        /// Where machines that join the site by invitation are listed.
+        /// The list of machines that joined the site by invitation.
         var joined: JoinFolder? {
             if case .coordinator(_, let allowed) = security { allowed.joined } else { nil }
         }
 
-        /// The relay's public key, by which the coordinator knows it.
+        /// The public key by which the coordinator knows the relay.
         var key: PublicKey? {
             if case .worker(let pair, _) = keys { pair.publicKey } else { nil }
         }
     }
 
-    /// What others may be told of it.
+    /// The relay's state, as published to others.
     package struct Condition: Equatable, Sendable {
-        /// Machines whose workers are connected.
+        /// Keys of machines whose workers are connected.
         package var present: Set<PublicKey> = []
-        /// What keeps it from the coordinator, in words.
+        /// Why the relay cannot work with the coordinator, as text.
         package var trouble: String?
     }
 
-    /// Bytes of messages.
+    /// Bytes of messages carried.
     package struct Traffic: Equatable, Sendable {
-        /// From the coordinator.
+        /// Received from the coordinator.
         package var received = 0
-        /// To workers.
+        /// Sent to workers.
         package var sent = 0
-        /// What of `received` were pieces of the model's files.
+        /// The part of `received` that was model files.
         package var files = 0
-        /// From workers to the coordinator.
+        /// Sent from workers to the coordinator.
         package var up = 0
     }
 
-    /// Where it listens, with the port that the system chose.
+    /// The endpoint it listens on, including the port chosen by the system.
     package let endpoint: Endpoint
     private let mailbox: Mailbox<RelayShell.Note>
     private let ended: BlockingQueue<Result<Traffic, any Error>>
 
-    /// Begins to listen.
+    /// Starts listening.
     ///
-    /// - Throws: `EndpointTaken`, `InputError` if the endpoint cannot be listened on, `SocketError`
+    /// - Throws: `EndpointTaken`, `InputError` if it cannot listen on the endpoint, `SocketError`
     package init(_ configuration: Configuration, logger: Logger) throws {
         let mailbox = try Mailbox<RelayShell.Note>()
         let bound = BlockingQueue<Result<Endpoint, any Error>>()
         let ended = BlockingQueue<Result<Traffic, any Error>>()
         (self.mailbox, self.ended) = (mailbox, ended)
         _ = NamedThread("relay") {
-            // Its sockets are closed before anybody is told that it has ended.
+            // `run` has closed the relay's sockets before anybody is told that it has ended.
             ended.put(Self.run(configuration, mailbox, logger, bound))
         }
         endpoint = try bound.take().get()
@@ -101,12 +102,12 @@ package final class Relay: Sendable {
         }
     }
 
-    /// Tells it to end.
+    /// Tells the relay to stop.
     package func stop() { mailbox.post(.stop) }
 
-    /// Waits until it has ended. Call once.
+    /// Waits until the relay has ended. Call once.
     ///
-    /// - Returns: what it carried
-    /// - Throws: `SocketError` when its socket failed
+    /// - Returns: the traffic that it carried
+    /// - Throws: `SocketError` if its socket failed
     package func wait() throws -> Traffic { try ended.take().get() }
 }

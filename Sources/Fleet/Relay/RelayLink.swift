@@ -3,15 +3,15 @@ import Synchronization
 
 /// A relay's connection to the coordinator for one worker, and the thread that owns it.
 final class RelayLink: Sendable {
-    /// What it reports.
+    /// Events that the link reports.
     enum Event: Sendable {
         case message([[UInt8]])
         case rejected(Rejection)
-        /// The connection was lost and is there again: what the coordinator was asked before may be lost with it.
+        /// The connection was lost and re-established: earlier requests to the coordinator may have been lost.
         case reconnected
-        /// What keeps the proxy from connecting it.
+        /// What prevents a connection through the proxy.
         case obstructed(String)
-        /// The coordinator does not read, or the connection failed: it has ended.
+        /// The link has ended: the coordinator does not read, or the connection failed.
         case ended(String)
     }
 
@@ -20,7 +20,7 @@ final class RelayLink: Sendable {
         case stop
     }
 
-    /// Bytes on their way: from the worker and not sent yet, from the coordinator and not passed on yet.
+    /// Bytes in transit: from the worker and not yet sent, and from the coordinator and not yet passed on.
     private final class Waiting: Sendable {
         let up = Atomic<Int>(0)
         let down = Atomic<Int>(0)
@@ -30,10 +30,10 @@ final class RelayLink: Sendable {
     private let waiting: Waiting
     private let thread: NamedThread
 
-    /// Bytes on their way in one direction, at which nothing more is taken.
+    /// Limit on bytes in transit in one direction; above it, nothing more is accepted.
     private static let maxWaiting = 8 << 20
 
-    /// What ZeroMQ takes from the network before it is asked for, in messages: the model's files come in pieces of 1 MiB.
+    /// How many messages ZeroMQ buffers from the network; model files come in pieces of 1 MiB.
     private static let limits: FrameLimits = {
         var limits = FrameLimits()
         limits.waiting = 8
@@ -43,8 +43,8 @@ final class RelayLink: Sendable {
     /// - Parameters:
     ///   - endpoint: the coordinator's
     ///   - security: the relay's key and the coordinator's
-    ///   - context: of all links
-    ///   - report: takes events, on the link's thread
+    ///   - context: the context shared by all links
+    ///   - report: called with events, on the link's thread
     /// - Throws: `SocketError`
     init(
         _ endpoint: Endpoint,
@@ -72,7 +72,7 @@ final class RelayLink: Sendable {
 
     /// Sends a message to the coordinator.
     ///
-    /// - Returns: false if too much waits already: nothing is sent then
+    /// - Returns: false if too much is in transit already; then nothing is sent
     func send(_ frames: [[UInt8]]) -> Bool {
         let bytes = frames.byteCount
         guard waiting.up.load(ordering: .relaxed) <= Self.maxWaiting else { return false }
@@ -81,16 +81,16 @@ final class RelayLink: Sendable {
         return true
     }
 
-    /// A message from the coordinator was passed on, or dropped.
+    /// Called when a message from the coordinator was passed on or dropped.
     func passedOn(_ bytes: Int) {
         let before = waiting.down.subtract(bytes, ordering: .relaxed).oldValue
         if before > Self.maxWaiting { mailbox.wakeup.signal() }
     }
 
-    /// Ends it, after what was to be sent. The thread ends on its own.
+    /// Stops the link once everything queued has been sent. The thread ends by itself.
     func stop() { mailbox.post(.stop) }
 
-    /// Waits until it has ended. Call once, after `stop`.
+    /// Waits until the link has ended. Call once, after `stop`.
     func join() { thread.join() }
 
     private static func run(
@@ -100,7 +100,7 @@ final class RelayLink: Sendable {
         _ report: (Event) -> Void
     ) throws {
         while true {
-            // Where too much waits, the network's own flow control holds the coordinator up.
+            // Stop reading if too much is in transit: the network's flow control then slows the coordinator down.
             if waiting.down.load(ordering: .relaxed) > maxWaiting {
                 mailbox.wakeup.wait(for: .milliseconds(500))
             } else {
@@ -139,6 +139,6 @@ final class RelayLink: Sendable {
 }
 
 extension [[UInt8]] {
-    /// Of all frames.
+    /// Total bytes of all frames.
     var byteCount: Int { reduce(0) { $0 + $1.count } }
 }

@@ -5,7 +5,7 @@ import Logging
 import Protocol
 import Synchronization
 
-/// What others are told of a relay: users of its host, `tessera cluster status`, and machines on the network segment.
+/// Publishes the state of a relay to users of its host, `tessera cluster status` and machines on the network segment.
 package final class RelayPublication: Sendable {
     private struct State {
         var endpoint: Endpoint?
@@ -17,8 +17,8 @@ package final class RelayPublication: Sendable {
     private let state: Mutex<State>
 
     /// - Parameters:
-    ///   - site: how it listens
-    ///   - coordinator: HOST:PORT of the one that it relays for
+    ///   - site: how the relay listens
+    ///   - coordinator: HOST:PORT of the coordinator that it relays for
     package init(_ site: RelaySite, for coordinator: String) {
         self.site = site
         let process = ProcessIdentity(of: getpid()) ?? ProcessIdentity(id: 0, start: 0, boot: "")
@@ -26,7 +26,7 @@ package final class RelayPublication: Sendable {
         state = Mutex(State(note: EndpointNote(process: process, work: work, isRelay: true)))
     }
 
-    /// It listens now.
+    /// Called once the relay is listening.
     package func begin(at endpoint: Endpoint, _ logger: Logger) {
         EndpointNote.sweep()
         state.withLock { state in
@@ -36,7 +36,7 @@ package final class RelayPublication: Sendable {
         }
     }
 
-    /// Its condition has changed.
+    /// Called when the relay's condition has changed.
     package func note(_ condition: Relay.Condition) {
         site.note(present: condition.present)
         state.withLock { state in
@@ -45,7 +45,7 @@ package final class RelayPublication: Sendable {
         }
     }
 
-    /// Others are told nothing more.
+    /// Withdraws everything that was published.
     package func stop() {
         state.withLock { state in
             if let endpoint = state.endpoint { state.note.remove(at: endpoint) }

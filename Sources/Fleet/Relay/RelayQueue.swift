@@ -1,11 +1,11 @@
 import Protocol
 
-/// What is on its way to one worker, in order. A task waits until all that it refers to has come: another worker's connection may
-/// bring it a little later. Pure.
+/// Messages on their way to one worker, in order. A task waits until everything that it refers to has arrived: another
+/// worker's connection may deliver it slightly later. Pure.
 struct RelayQueue {
     private struct Item {
         let content: Content
-        /// As it came.
+        /// Size of the message as received.
         let bytes: Int
     }
 
@@ -16,16 +16,16 @@ struct RelayQueue {
 
     private var items: [Item] = []
 
-    /// How long a task waits for what it refers to.
+    /// Maximum time that a task waits for what it refers to.
     static let patience: Duration = .seconds(5)
 
-    /// What becomes of the first message.
+    /// What to do with the first message.
     enum Next {
-        /// There is none, or it waits.
+        /// Nothing: the queue is empty, or its first task is still waiting.
         case nothing
-        /// It had so many bytes when it came.
+        /// Send it; `of` is its size in bytes as received.
         case send([[UInt8]], of: Int)
-        /// The task cannot be completed.
+        /// Give up on the task, which cannot be completed.
         case missing(UnitID, of: Int)
     }
 
@@ -39,7 +39,7 @@ struct RelayQueue {
         items.append(Item(content: .task(task, since: now), bytes: bytes))
     }
 
-    /// Takes the first message, if something is to become of it.
+    /// Removes and returns the first message, unless it has to wait.
     mutating func next(_ cells: KeptCells, at now: Duration) -> Next {
         guard let first = items.first else { return .nothing }
         let next: Next

@@ -4,16 +4,16 @@ import Foundation
 import Logging
 import Protocol
 
-/// How a relay listens: what a cluster file of its own says below `coordinator:`.
+/// How a relay listens: the `coordinator:` section of its own cluster file.
 package struct RelaySite: Sendable {
     package let endpoint: Endpoint
     package let security: Security
     private let plan: LaunchPlan
 
-    /// Makes keys where the file needs some and names none.
+    /// Generates keys if the file needs them and names none.
     ///
-    /// - Parameter path: the cluster file's
-    /// - Throws: `InputError` when it is invalid, or keys cannot be read or written
+    /// - Parameter path: path of the cluster file
+    /// - Throws: `InputError` if the file is invalid, or keys cannot be read or written
     package init(_ path: String) throws {
         guard FileManager.default.fileExists(atPath: path) else {
             throw InputError(
@@ -31,21 +31,21 @@ package struct RelaySite: Sendable {
         (endpoint, security) = (configuration.endpoint, configuration.security)
     }
 
-    /// Remembers for `tessera cluster members` when machines were heard.
+    /// Records when machines were last heard from, for `tessera cluster members`.
     ///
-    /// - Parameter ages: how many seconds ago, by their keys
+    /// - Parameter ages: how many seconds ago each key was heard
     package func note(_ ages: [PublicKey: Double]) {
         let now = Date().timeIntervalSince1970
-        // Only informative: a full disk does not end the relay.
+        // The file is only informative: a full disk must not end the relay.
         try? ClusterFolder(for: plan.path).note(heard: ages.mapValues { now - $0 })
     }
 
-    /// Remembers for `tessera cluster status` which machines are connected.
+    /// Records which machines are connected, for `tessera cluster status`.
     func note(present: Set<PublicKey>) {
         try? ClusterFolder(for: plan.path).note(present: present)
     }
 
-    /// Announces the relay on the network segment, if the file says so.
+    /// Announces the relay on the network segment, if the file requests that.
     func announce(_ endpoint: Endpoint, _ logger: Logger) -> LANAnnouncement? {
         plan.publish(endpoint, security, logger)
     }

@@ -9,19 +9,19 @@ package struct ClusterCheck: Codable, Equatable, Sendable {
 
     package enum Result: String, Codable, Sendable {
         case good = "ok"
-        /// It works, but a person would want to know.
+        /// It works, but the user should know about it.
         case warning
         case failed
         case unknown
     }
 
-    /// The worker, the host, or `coordinator`.
+    /// Name of the worker or host, or `coordinator`.
     package var subject: String
     package var topic: Topic
     package var result: Result
     /// What was found.
     package var detail: String
-    /// What mends it.
+    /// How to fix it.
     package var remedy: String?
 
     package init(
@@ -42,7 +42,7 @@ package struct ClusterCheck: Codable, Equatable, Sendable {
     }
 }
 
-/// What `tessera cluster test` has found.
+/// The results of `tessera cluster test`.
 package struct ClusterFindings: Encodable, Equatable, Sendable {
     package var checks: [ClusterCheck]
     package var failed: Int { checks.count { $0.result == .failed } }
@@ -61,7 +61,7 @@ package struct ClusterFindings: Encodable, Equatable, Sendable {
         try container.encode(failed, forKey: .failed)
     }
 
-    /// Lines as wide as necessary: a table, and what mends each fault under its line.
+    /// A table with columns as wide as necessary, and the remedy for each problem below its line.
     package var lines: [String] {
         let table = TextTable.lines(
             [["HOST", "CHECK", "RESULT", "FOUND"]]
@@ -73,7 +73,7 @@ package struct ClusterFindings: Encodable, Equatable, Sendable {
         return table.prefix(1) + rows
     }
 
-    /// The error where a check failed.
+    /// The error if any check failed.
     package func problem(file: String) -> ClusterUnavailable? {
         guard failed > 0 else { return nil }
         let places = Set(checks.filter { $0.result == .failed }.map(\.subject)).sorted()

@@ -4,29 +4,31 @@ import Foundation
 import Logging
 import Protocol
 
-/// `tessera cluster test`: starts what a render would start, asks and measures every worker, and ends what it started.
+/// `tessera cluster test`: starts what a render would start, queries and measures every worker, and ends what it
+/// started.
 package struct ClusterTest {
     private let plan: LaunchPlan
     private let session: RenderSession
     private let computation: Rendering.Computation
     private let onProgress: (String) -> Void
 
-    /// How long machines that joined by invitation have to call, and a worker to answer.
+    /// How long machines that joined by invitation, and workers that report problems, have to connect.
     private static let callTime: Duration = .seconds(12)
-    /// How long machines that were invited have to join, where an invitation is open: they call every few seconds.
+    /// How long invited machines have to join if an invitation is open: they try every few seconds.
     private static let joinTime: Duration = .seconds(7)
     private static let answerTime = 300.0
-    /// Floats of the two loads that measure a link, and below which time the second is sent as well.
+    /// Sizes in floats of the two payloads that measure a link. The second is sent only if the first took less than
+    /// `quick` seconds.
     private static let loads = (first: 1 << 16, second: 1 << 20, quick: 0.25)
     private static let pings = 5
-    /// Views that are timed; the one before them loads weights.
+    /// Number of views that are timed; one more before them loads the weights.
     private static let views = 2
 
     /// - Parameters:
     ///   - plan: the hosts
-    ///   - session: of a picture of the model
-    ///   - computation: for the text encoders
-    ///   - onProgress: called with lines for people
+    ///   - session: the session of a picture with the model
+    ///   - computation: how to compute the text encoders
+    ///   - onProgress: called with human-readable lines
     package init(
         _ plan: LaunchPlan,
         _ session: RenderSession,
@@ -37,8 +39,8 @@ package struct ClusterTest {
         self.onProgress = onProgress
     }
 
-    /// - Returns: all checks, in the order in which they are to be read
-    /// - Throws: `ClusterUnavailable` when a coordinator of the cluster runs; whatever prevents a test
+    /// - Returns: all checks, in display order
+    /// - Throws: `ClusterUnavailable` if a coordinator of the cluster is running; anything else that prevents the test
     package func run() throws -> ClusterFindings {
         let identity = try ModelIdentity(of: session.model)
         var checks = [
@@ -81,7 +83,7 @@ package struct ClusterTest {
                 + (invited > 0 ? ", joined by invitation: \(invited))" : ")")
         )
         awaitWorkers(hosted, book)
-        // Some may have joined just now.
+        // Reread the list: some may have joined just now.
         let members = book().members
         checks +=
             HostVerdicts(
@@ -113,7 +115,7 @@ package struct ClusterTest {
         )
     }
 
-    /// Waits until all workers have joined that still can.
+    /// Waits until every worker that still can has joined.
     private func awaitWorkers(_ hosted: HostedCluster, _ book: () -> JoinBook) {
         let start = ContinuousClock.now
         let names = Set(plan.file.hosts.flatMap(plan.names))
@@ -144,7 +146,7 @@ package struct ClusterTest {
         }
     }
 
-    /// Measures links one after the other, and the view on all workers at once.
+    /// Measures the links one after the other, then the view on all workers in parallel.
     private func measure(_ cluster: Cluster, _ view: WorkUnit) -> [WorkerFacts] {
         let workers = cluster.statistics.filter(\.isActive).sorted { $0.name < $1.name }
         var facts = workers.map { worker in
@@ -180,7 +182,7 @@ package struct ClusterTest {
                 }
             }
         }
-        // Memory counts after the work.
+        // Memory is only meaningful after the work.
         for place in facts.indices where facts[place].report != nil {
             if let (report, _, _) = ask(cluster, facts[place].name) { facts[place].report = report }
         }
@@ -248,7 +250,7 @@ package struct ClusterTest {
 }
 
 extension Logger {
-    /// Says nothing: a table says it.
+    /// A logger without output: the table shows the results.
     fileprivate static var silent: Logger {
         Logger(label: "tessera") { _ in SwiftLogNoOpLogHandler() }
     }

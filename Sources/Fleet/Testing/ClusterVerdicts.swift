@@ -2,7 +2,7 @@ import Engine
 import Foundation
 import Protocol
 
-/// Judges what a test has measured. Pure.
+/// Evaluates the measurements of a test. Pure.
 package struct ClusterVerdicts {
     /// Bytes of the model's weights, and of the view's input.
     package var weights: Int
@@ -12,19 +12,19 @@ package struct ClusterVerdicts {
         (self.weights, self.viewBytes) = (weights, viewBytes)
     }
 
-    /// Clocks may differ by so many seconds.
+    /// Maximum difference of clocks, in seconds.
     private static let maxClock = 2.0
-    /// Least free disk and share of free memory.
+    /// Minimum free disk space in bytes, and minimum fraction of memory that must be free.
     private static let minDisk = 1 << 30
     private static let minFree = 0.05
-    /// Swapped memory of a worker that is of no account.
+    /// Swapped memory of a worker that is negligible, in bytes.
     private static let maxSwap = 64 << 20
-    /// So many times as slow as the median of its kind is worth a line.
+    /// How many times slower than the median of its kind a worker must be for a warning.
     private static let slow = 2.0
-    /// Largest relative difference (root mean square) of workers of unlike kinds.
+    /// Maximum relative difference (root mean square) between workers of different kinds.
     private static let tolerance = (exact: 1e-3, rounded: 5e-2)
 
-    /// All lines about connected workers, in the order of `workers`.
+    /// All checks of connected workers, in the order of `workers`.
     package func checks(_ workers: [WorkerFacts]) -> [ClusterCheck] {
         let bytes = sameBytes(workers)
         return workers.flatMap { worker in
@@ -82,7 +82,7 @@ package struct ClusterVerdicts {
         return Self.disk(worker.name, free, at: report.cache, needed: max(Self.minDisk, weights))
     }
 
-    /// Free space of a folder.
+    /// Checks the free space of a folder.
     static func disk(
         _ subject: String,
         _ free: Int,
@@ -174,7 +174,7 @@ package struct ClusterVerdicts {
 }
 
 extension ClusterVerdicts {
-    /// Whether workers that were given the same unit agree.
+    /// Whether workers agree on the result of the same unit.
     private func sameBytes(_ workers: [WorkerFacts]) -> [ClusterCheck] {
         let answered = workers.filter { $0.result != nil }
         return answered.map { worker in
@@ -184,7 +184,7 @@ extension ClusterVerdicts {
                 return differs(worker, from: like.filter { !Self.hasSameBytes($0, worker) })
             }
             let unlike = answered.filter { $0.kind != worker.kind }
-            // One that others of its kind agree with is not doubted because of one that nobody agrees with.
+            // A worker that agrees with others of its kind is not suspected because of one that nobody agrees with.
             func isAlone(_ one: WorkerFacts) -> Bool {
                 !answered.contains {
                     $0.kind == one.kind && $0.name != one.name && Self.hasSameBytes($0, one)
@@ -194,7 +194,7 @@ extension ClusterVerdicts {
                 Self.distance($0, worker) > Self.limit($0, worker)
                     && (same.isEmpty || !isAlone($0))
             }
-            // One that differs from most others of other kinds is the one to look at.
+            // A worker that differs from most workers of other kinds is suspected.
             if 2 * far.count > unlike.count || (unlike.count == 1 && far.count == 1) {
                 return differs(worker, from: far)
             }

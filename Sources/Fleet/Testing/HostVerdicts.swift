@@ -2,9 +2,9 @@ import Coordinator
 import Engine
 import Protocol
 
-/// Judges which hosts can be reached and whose workers have joined, and finds what the reason is about. Pure.
+/// Judges which hosts can be reached and which workers have joined, and classifies the reasons. Pure.
 package struct HostVerdicts {
-    /// Hosts of the file and the names of their workers; machines that joined by invitation.
+    /// Hosts of the file with the names of their workers, and machines that joined by invitation.
     package var hosts: [(name: String, workers: [String])]
     package var members: [(name: String, key: PublicKey)]
     package var reports: [HostReport]
@@ -56,7 +56,7 @@ package struct HostVerdicts {
         return all.isEmpty && active.isEmpty ? [Self.nobody] : all
     }
 
-    /// The cluster has no machine.
+    /// The result for a cluster without machines.
     private static let nobody = ClusterCheck(
         "cluster",
         .reach,
@@ -81,7 +81,7 @@ package struct HostVerdicts {
         return ClusterCheck(subject, topic, .failed, reason, remedy: remedy(topic, isHost: isHost))
     }
 
-    /// What a reason in words is about.
+    /// Classifies the text of a reason.
     package static func topic(of reason: String) -> ClusterCheck.Topic {
         let text = reason.lowercased()
         func says(_ words: String...) -> Bool { words.contains { text.contains($0) } }

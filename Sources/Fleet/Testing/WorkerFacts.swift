@@ -1,10 +1,10 @@
 import Engine
 import Protocol
 
-/// What a test has measured of one worker.
+/// What a test has measured about one worker.
 package struct WorkerFacts: Sendable {
     package var name: String
-    /// Backend, precision and device: workers of one kind must give the same bytes.
+    /// Backend, precision and device: workers of the same kind must return identical bytes.
     package var kind: String
     package var isExact: Bool
     package var threads: Int
@@ -12,16 +12,16 @@ package struct WorkerFacts: Sendable {
     /// Fingerprint of its key; nil without keys.
     package var key: String?
     package var report: WorkerReport?
-    /// Shortest round trip, and the worker's clock less the coordinator's then, in seconds.
+    /// Shortest round trip, and the worker's clock minus the coordinator's during that, in seconds.
     package var roundTrip: Double?
     package var clock: Double?
-    /// Bytes per second to the worker and back.
+    /// Bandwidth to the worker and back, in bytes per second.
     package var toWorker: Double?
     package var fromWorker: Double?
-    /// Seconds for the view.
+    /// Time for the view, in seconds.
     package var view: Double?
     package var result: Tensor?
-    /// Why something is missing.
+    /// Why a measurement is missing.
     package var failure: String?
 
     package init(name: String, kind: String, isExact: Bool, threads: Int) {

@@ -5,7 +5,7 @@ import Foundation
 package struct ChunkRequest: Equatable, Sendable {
     package let digest: ModelCatalogue.Digest
     package let chunks: [Int]
-    /// The sender's addresses, if it wants to know its neighbours.
+    /// The sender's addresses, if it wants to be told of neighbours.
     package let addresses: [LANAddress]
 
     package init(
@@ -16,7 +16,7 @@ package struct ChunkRequest: Equatable, Sendable {
         (self.digest, self.chunks, self.addresses) = (digest, chunks, addresses)
     }
 
-    /// Most chunks in one request.
+    /// Maximum number of chunks in one request.
     package static let maxChunks = 16
 }
 
@@ -24,16 +24,16 @@ package struct ChunkRequest: Equatable, Sendable {
 package struct ChunkAnswer: Equatable, Sendable {
     package enum Content: Equatable, Sendable {
         case bytes([UInt8])
-        /// It is being prepared: ask again.
+        /// The chunk is being prepared: ask again.
         case later
-        /// It cannot be had, and why.
+        /// The chunk cannot be sent; the reason.
         case refused(String)
     }
 
     package let digest: ModelCatalogue.Digest
     package let chunk: Int
     package let content: Content
-    /// Who else sends the model: with its catalogue.
+    /// Other machines that serve the model; sent with its catalogue.
     package var neighbours: [Neighbour] = []
 
     package init(_ digest: ModelCatalogue.Digest, _ chunk: Int, _ content: Content) {

@@ -2,7 +2,7 @@ import Engine
 import Foundation
 import SwiftProtobuf
 
-/// The files of a model and the digests of their chunks: what a worker that lacks the model asks for first.
+/// The files of a model and the digests of their chunks: what a worker that lacks the model requests first.
 package struct ModelCatalogue: Equatable, Sendable {
     package struct File: Equatable, Sendable {
         package let name: String
@@ -15,7 +15,7 @@ package struct ModelCatalogue: Equatable, Sendable {
         }
     }
 
-    /// BLAKE2b-256.
+    /// A BLAKE2b-256 digest.
     package struct Digest: Hashable, Sendable, CustomStringConvertible {
         package let bytes: [UInt8]
 
@@ -35,7 +35,7 @@ package struct ModelCatalogue: Equatable, Sendable {
             self.init(bytes: bytes)
         }
 
-        /// The digest of some bytes.
+        /// Computes the digest of some bytes.
         package init(of content: UnsafeRawBufferPointer) {
             let hash = FileHash()
             hash.add(bytes: content)
@@ -52,20 +52,20 @@ package struct ModelCatalogue: Equatable, Sendable {
         (self.files, self.parts) = (files, parts)
     }
 
-    /// Bytes of every chunk but a file's last.
+    /// Size of every chunk except a file's last, in bytes.
     package static let chunkBytes = 1 << 20
-    /// Largest catalogue.
+    /// Maximum size of a serialised catalogue, in bytes.
     package static let maxBytes = 16 << 20
     private static let maxFiles = 1024
     private static let maxNameLength = 200
 
-    /// Bytes of all files.
+    /// Total size of the files, in bytes.
     package var size: Int { files.reduce(0) { $0 + $1.size } }
 
-    /// Chunks of a file of some size.
+    /// Number of chunks of a file of `size` bytes.
     package static func chunkCount(_ size: Int) -> Int { (size + chunkBytes - 1) / chunkBytes }
 
-    /// Whether a name can be created below a folder and nowhere else.
+    /// Whether a name is safe: it can only create a file below the given folder.
     package static func isHarmless(_ name: String) -> Bool {
         let parts = name.split(separator: "/", omittingEmptySubsequences: false)
         return (1...3).contains(parts.count) && name.utf8.count <= maxNameLength
@@ -82,7 +82,7 @@ package struct ModelCatalogue: Equatable, Sendable {
 }
 
 extension ModelCatalogue {
-    /// The catalogue as it is sent.
+    /// The serialised catalogue.
     package var bytes: [UInt8] {
         let wire = WireCatalogue.with {
             $0.files = files.map { file in
@@ -109,7 +109,7 @@ extension ModelCatalogue {
 
     /// Reads a catalogue from another process.
     ///
-    /// - Throws: `FrameError` for anything that could not be a model, or would be written outside its folder
+    /// - Throws: `FrameError` if it cannot be a model, or would be written outside its folder
     package init(bytes: [UInt8]) throws(FrameError) {
         guard bytes.count <= Self.maxBytes else { throw .envelopeSize(bytes.count) }
         let wire = try WireCatalogue(received: bytes, depth: 4)
@@ -133,7 +133,7 @@ extension ModelCatalogue {
         }
     }
 
-    /// - Returns: nil for no text
+    /// - Returns: nil if `text` is empty
     private static func part(_ text: String, hasValue: Bool = false) throws(FrameError) -> String? {
         guard !text.isEmpty else { return nil }
         let name = hasValue ? String(text.prefix { $0 != ":" }) : text

@@ -2,10 +2,10 @@ import Engine
 import Foundation
 import Synchronization
 
-/// Sends the files of one model to workers that lack them, a chunk at a time, on a thread of its own.
-/// Only what the model's catalogue lists can be asked for, by digest.
+/// Sends the files of one model to workers that lack them, a chunk at a time, on a separate thread. Only what the
+/// model's catalogue lists can be requested, by digest.
 package final class ModelServer: Sendable {
-    /// A request that waits.
+    /// A pending request.
     private struct Request: Sendable {
         let peer: [UInt8]
         let key: PublicKey
@@ -13,33 +13,34 @@ package final class ModelServer: Sendable {
         let chunk: Int
     }
 
-    /// A chunk that was read, or why it was not, and for whom.
+    /// A chunk that was read, or the reason why it was not, and its recipient.
     package struct Served: Sendable {
         package let peer: [UInt8]
         package let key: PublicKey
         package let answer: ChunkAnswer
-        /// Bytes of the model, and those that a machine has which fetches its files in their order, when this chunk has arrived.
+        /// Bytes of the whole model, and bytes that a machine which fetches its files in order has once this chunk has
+        /// arrived.
         package let total: Int
         package let reach: Int
     }
 
-    /// What is sent while a render runs, in bytes per second, so that the render's own messages are not delayed.
+    /// Maximum rate while a render runs, in bytes per second, so that the render's own messages are not delayed.
     package static let busyRate = 32.0 * 1_048_576
-    /// Most requests that wait; further ones are dropped, and made again by the worker.
+    /// Maximum number of pending requests; further ones are dropped, and the worker repeats them.
     private static let maxWaiting = 1024
 
-    /// What the threads share.
+    /// State shared between the threads.
     private final class State: Sendable {
-        /// Requests that wait.
+        /// Number of pending requests.
         let waiting = Atomic<Int>(0)
-        /// Whether a render runs.
+        /// Whether a render is running.
         let isBusy = Atomic<Bool>(false)
-        /// Whether the digests are known.
+        /// Whether the digests have been computed.
         let isReady = Atomic<Bool>(false)
         let cancellation = Cancellation()
     }
 
-    /// What the thread is asked to do.
+    /// A task for the thread.
     private enum Order: Sendable {
         case prepare
         case answer(Request)
@@ -51,9 +52,9 @@ package final class ModelServer: Sendable {
     private let thread: NamedThread
 
     /// - Parameters:
-    ///   - digest: of the model
-    ///   - open: opens it
-    ///   - post: called with each answer on the server's thread
+    ///   - digest: digest of the model
+    ///   - open: opens the model
+    ///   - post: called on the server's thread with each answer
     package init(
         digest: String,
         open: @escaping @Sendable () throws(InputError) -> Model,
@@ -104,9 +105,9 @@ package final class ModelServer: Sendable {
         return ChunkAnswer(request.digest, request.chunk, content)
     }
 
-    /// Asks for chunks; they are posted later.
+    /// Requests chunks; they are posted later.
     ///
-    /// - Returns: how many will be; the others are dropped
+    /// - Returns: how many chunks will be posted; the others are dropped
     @discardableResult
     package func ask(_ request: ChunkRequest, for peer: [UInt8], _ key: PublicKey) -> Int {
         for (place, chunk) in request.chunks.enumerated() {
@@ -119,13 +120,13 @@ package final class ModelServer: Sendable {
         return request.chunks.count
     }
 
-    /// Whether a render runs, which must not be slowed down.
+    /// Tells the server whether a render is running, which must not be slowed down.
     package func note(isBusy busy: Bool) { state.isBusy.store(busy, ordering: .relaxed) }
 
-    /// Whether the model's digests are known, which takes as long as reading all of it.
+    /// Whether the model's digests have been computed, which takes as long as reading the whole model.
     package var isReady: Bool { state.isReady.load(ordering: .acquiring) }
 
-    /// Begins to compute them.
+    /// Starts to compute the digests.
     package func prepare() { if !isReady { queue.put(.prepare) } }
 
     package func stop() {
@@ -138,12 +139,13 @@ package final class ModelServer: Sendable {
 /// The files of one model, by digest.
 struct ModelShelf: Sendable {
     private let catalogue: [UInt8]
-    /// Bytes of all files.
+    /// Total size of the files, in bytes.
     let size: Int
-    /// `start`: bytes of the files before it.
+    /// `start` is the total size of the files before it, in bytes.
     private let places: [ModelCatalogue.Digest: (path: String, size: Int, start: Int)]
 
-    /// Opens the model that workers must have, and computes the digests of its chunks: reads all of it.
+    /// Opens the model that workers must have, and computes the digests of its chunks, for which it reads the whole
+    /// model.
     static func open(
         _ digest: String,
         _ model: () throws(InputError) -> Model,
@@ -235,14 +237,14 @@ struct ModelShelf: Sendable {
         var description: String { "it is not a part of the model" }
     }
 
-    /// Bytes of the model up to the end of a chunk of one of its files; 0 for what is none.
+    /// Bytes of the model up to the end of a chunk of one of its files; 0 for an unknown file.
     func reach(_ digest: ModelCatalogue.Digest, _ chunk: Int) -> Int {
         guard let file = places[digest] else { return 0 }
         let chunks = ModelCatalogue.chunkCount(file.size)
         return file.start + min(file.size, (min(chunk, chunks) + 1) * ModelCatalogue.chunkBytes)
     }
 
-    /// A chunk of a file, or the catalogue for the digest of the model.
+    /// Reads a chunk of a file; or, given the digest of the model, its catalogue.
     ///
     /// - Throws: an error that says why it cannot be sent
     func content(

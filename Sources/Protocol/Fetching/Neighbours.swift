@@ -4,16 +4,17 @@ import Glibc
 
 /// An IPv4 address of a host and the network that it is on: `10.0.0.7/24`.
 package struct LANAddress: Hashable, Sendable, CustomStringConvertible {
-    /// As a number, its first part the highest.
+    /// The address as a number, first octet highest.
     private let address: UInt32
     private let prefix: Int
 
-    /// Networks of a size that one segment may have.
+    /// Prefix lengths of networks that may be a single segment.
     private static let prefixes = 16...30
-    /// Most addresses that one host names.
+    /// Maximum number of addresses per host.
     package static let maxCount = 8
 
-    /// Nil for anything but `A.B.C.D/N`, for a network that is too large or too small, and for the loopback interface.
+    /// Returns nil for anything but `A.B.C.D/N`, for a network that is too large or too small, and for the loopback
+    /// interface.
     package init?(_ text: some StringProtocol) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         var binary = in_addr()
@@ -30,7 +31,7 @@ package struct LANAddress: Hashable, Sendable, CustomStringConvertible {
 
     private var network: UInt32 { address >> UInt32(32 - prefix) }
 
-    /// Without the network.
+    /// The address without the network.
     package var host: String {
         [24, 16, 8, 0].map { String(address >> UInt32($0) & 255) }.joined(separator: ".")
     }
@@ -42,7 +43,7 @@ package struct LANAddress: Hashable, Sendable, CustomStringConvertible {
         prefix == other.prefix && network == other.network && address != other.address
     }
 
-    /// Those of this machine.
+    /// The addresses of this machine.
     package static var own: [LANAddress] {
         var list: UnsafeMutablePointer<ifaddrs>?
         guard getifaddrs(&list) == 0 else { return [] }
@@ -69,9 +70,9 @@ package struct LANAddress: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// Where a worker sends its model's files to its neighbours.
+/// Where a worker serves its model's files to its neighbours.
 package struct ModelShare: Equatable, Sendable {
-    /// The public half of the keys that it listens with.
+    /// The public key that it listens with.
     package var key: PublicKey
     package var port: UInt16
     package var addresses: [LANAddress]
@@ -80,7 +81,7 @@ package struct ModelShare: Equatable, Sendable {
         (self.key, self.port, self.addresses) = (key, port, addresses)
     }
 
-    /// Nil if it shares nothing.
+    /// Returns nil if the worker shares nothing.
     init?(_ wire: WireShare) throws(FrameError) {
         guard !wire.key.isEmpty else { return nil }
         guard let key = PublicKey(bytes: Array(wire.key)), let port = UInt16(exactly: wire.port),
@@ -99,7 +100,7 @@ package struct ModelShare: Equatable, Sendable {
 }
 
 extension LANAddress {
-    /// - Throws: `FrameError` for too many of them, or for one that cannot be read
+    /// - Throws: `FrameError` if there are too many addresses, or one is invalid
     static func list(_ texts: [String]) throws(FrameError) -> [LANAddress] {
         guard texts.count <= maxCount else { throw .field("addresses") }
         var found: [LANAddress] = []
@@ -111,9 +112,9 @@ extension LANAddress {
     }
 }
 
-/// A worker that has the model, as another one on its network is told of it.
+/// A worker that has the model, as described to another worker on its network.
 package struct Neighbour: Hashable, Sendable {
-    /// On the network that both are on.
+    /// Its address on the network that both are on.
     package var address: LANAddress
     package var port: UInt16
     package var key: PublicKey
@@ -122,7 +123,7 @@ package struct Neighbour: Hashable, Sendable {
         (self.address, self.port, self.key) = (address, port, key)
     }
 
-    /// Most of them that one worker is told of.
+    /// Maximum number of neighbours that a worker is told of.
     package static let maxCount = 8
 
     init(_ wire: WireNeighbour) throws(FrameError) {

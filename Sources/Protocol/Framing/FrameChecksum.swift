@@ -1,9 +1,9 @@
 import CZlib
 
-/// Checksums of frames: a bit that flips between two processes is told from a worker that computes wrong.
+/// Checksums of frames. They distinguish a bit that flips in transit from a worker that computes wrong results.
 ///
-/// CRC-32 as zlib, PNG and every language's library have it: some GB/s, where a view takes a tenth of a second and its
-/// tensors are a few hundred KB.
+/// CRC-32 as implemented by zlib, PNG and every language's library: it runs at some GB/s, while a view takes a tenth of
+/// a second and its tensors are a few hundred KB.
 package enum FrameChecksum {
     /// CRC-32 of some bytes.
     package static func of(_ bytes: some Sequence<UInt8>) -> UInt32 {
@@ -16,17 +16,17 @@ package enum FrameChecksum {
         )
     }
 
-    /// The tag of `Envelope.checksum`, and the bytes of the whole field.
+    /// The tag of `Envelope.checksum`, and the length of the whole field in bytes.
     private static let tag: [UInt8] = [0xb5, 0x01]
     private static let length = 6
 
-    /// A serialised envelope without a checksum, with one at its end.
+    /// Appends a checksum to a serialised envelope.
     static func sealed(_ envelope: [UInt8]) -> [UInt8] {
         let sum = of(envelope)
         return envelope + tag + (0..<4).map { UInt8(truncatingIfNeeded: sum >> (8 * $0)) }
     }
 
-    /// Whether an envelope that ends as one with a checksum has the wrong one.
+    /// Whether an envelope ends with a checksum field and the checksum is wrong.
     static func isDamaged(_ envelope: [UInt8]) -> Bool {
         guard envelope.count >= length, envelope.suffix(length).starts(with: tag) else {
             return false

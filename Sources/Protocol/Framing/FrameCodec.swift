@@ -1,16 +1,16 @@
 import Engine
 import SwiftProtobuf
 
-/// One envelope and its raw frames.
+/// Converts between messages and their frames: one envelope and its raw frames.
 enum FrameCodec {
     /// The frames of a message: the envelope, completed with a header for every tensor, then the
     /// tensors' elements.
     ///
     /// - Parameters:
-    ///   - envelope: without headers
-    ///   - tensors: its tensors
-    ///   - format: in which they are sent
-    ///   - packs: whether they are packed, where that makes them smaller
+    ///   - envelope: the envelope, without tensor headers
+    ///   - tensors: the message's tensors
+    ///   - format: element type on the wire
+    ///   - packs: whether to pack tensors if that makes them smaller
     /// - Returns: the frames
     static func frames(
         _ envelope: WireEnvelope,
@@ -36,7 +36,8 @@ enum FrameCodec {
         return [serialized(envelope)] + contents
     }
 
-    /// The frames of a message with the bytes of a file, if there are any. Files have their own digests.
+    /// The frames of a message with the bytes of a file, if there are any. They have no checksum, because files have
+    /// their own digests.
     static func frames(_ envelope: WireEnvelope, file bytes: [UInt8]?) -> [[UInt8]] {
         var envelope = envelope
         envelope.tensors = [bytes].compactMap(\.self).map { bytes in
@@ -69,7 +70,7 @@ enum FrameCodec {
         guard envelope.tensors.count == frames.count - 1 else {
             throw .tensorCount(envelope.tensors.count)
         }
-        // The bytes of a file are no tensor, and are not copied.
+        // The bytes of a file are not a tensor, and are not copied.
         if case .chunk = envelope.body {
             for (header, bytes) in zip(envelope.tensors, frames.dropFirst()) {
                 guard header.elementType == .bytes, header.shape == [UInt32(bytes.count)] else {
@@ -81,7 +82,7 @@ enum FrameCodec {
         var tensors: [Tensor] = []
         for (header, bytes) in zip(envelope.tensors, frames.dropFirst()) {
             let isDamaged = header.hasChecksum && header.checksum != FrameChecksum.of(bytes)
-            // One that is packed may not even unpack.
+            // A damaged packed tensor may not even unpack.
             if isDamaged, header.packed { throw .damaged(envelope.unit) }
             tensors.append(try TensorFrame.tensor(header, bytes, limits: limits))
             if isDamaged { throw .damaged(envelope.unit) }
@@ -89,7 +90,7 @@ enum FrameCodec {
         return (envelope, tensors)
     }
 
-    /// Reads an envelope. Without a checksum it is of the version before: nothing is known of it then.
+    /// Reads an envelope. Envelopes of the previous protocol version have no checksum; then damage cannot be detected.
     private static func envelope(_ head: [UInt8]) throws(FrameError) -> WireEnvelope {
         do throws(FrameError) {
             let envelope = try WireEnvelope(received: head, depth: 8)
@@ -114,7 +115,7 @@ extension WireEnvelope {
 
 /// The elements of one tensor as bytes.
 enum TensorFrame {
-    /// Row-major, little-endian.
+    /// The elements in row-major order, little-endian.
     static func bytes(of tensor: Tensor, as format: WireFormat) -> [UInt8] {
         #if _endian(big)
         #error("Tensor frames are copied as they are: a big-endian host would have to swap them.")
@@ -125,7 +126,7 @@ enum TensorFrame {
         }
     }
 
-    /// Reads a tensor whose header and size agree.
+    /// Reads a tensor; its header and its size must agree.
     static func tensor(
         _ header: WireTensorHeader,
         _ bytes: [UInt8],

@@ -13,7 +13,7 @@ package enum FrameError: Error, Equatable, CustomStringConvertible {
     case field(String)
     case tooOften
     case repeatedHello
-    /// A checksum is wrong; with the unit whose tensor it is, where the rest of the message is whole.
+    /// A checksum is wrong. The unit whose tensor is damaged, if the rest of the message is intact.
     case damaged(UnitID?)
 
     package var description: String {
@@ -31,29 +31,29 @@ package enum FrameError: Error, Equatable, CustomStringConvertible {
         case .field(let name): "\(name) is missing or out of range"
         case .tooOften: "messages arrive faster than a worker needs to send them"
         case .repeatedHello: "a second hello on one connection"
-        case .damaged(let unit): "damaged on the way" + (unit.map { ": the tensor of \($0)" } ?? "")
+        case .damaged(let unit): "damaged in transit" + (unit.map { ": the tensor of \($0)" } ?? "")
         }
     }
 }
 
-/// Limits on what is read from another process, checked before anything is allocated for it.
+/// Limits on data from another process, checked before anything is allocated for it.
 package struct FrameLimits: Sendable {
-    /// Maximum bytes of the protobuf frame.
+    /// Maximum size of the protobuf frame, in bytes.
     package var envelope = 64 << 10
-    /// Maximum bytes of a raw frame; also the largest frame that a socket accepts.
+    /// Maximum size of a raw frame, in bytes; also the largest frame that a socket accepts.
     package var tensor = 64 << 20
-    /// Maximum raw frames in a message.
+    /// Maximum number of raw frames per message.
     package var tensors = 4
-    /// Maximum axes of a tensor.
+    /// Maximum number of axes of a tensor.
     package var axes = 4
-    /// Maximum unread messages of one peer; above this, its connection is not read.
+    /// Maximum number of unread messages per peer; above this, its connection is not read.
     package var waiting = 64
 
-    /// Maximum messages that wait until one peer reads them; nil: ZeroMQ's default.
+    /// Maximum number of messages queued for a peer; nil for ZeroMQ's default.
     package var unsent: Int?
 
     package init() {}
 
-    /// Maximum frames in a message.
+    /// Maximum number of frames per message.
     package var frames: Int { 1 + tensors }
 }

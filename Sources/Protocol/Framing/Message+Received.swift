@@ -1,11 +1,11 @@
 import SwiftProtobuf
 
 extension SwiftProtobuf.Message {
-    /// Reads a message from another process. Fields that this version does not know are dropped.
+    /// Reads a message from another process. Unknown fields are dropped.
     ///
     /// - Parameters:
-    ///   - bytes: their number was checked before
-    ///   - depth: of messages in messages, at most
+    ///   - bytes: the serialised message, whose size was already checked
+    ///   - depth: maximum nesting depth
     /// - Throws: `FrameError.notProtobuf`
     init(received bytes: [UInt8], depth: Int) throws(FrameError) {
         var options = BinaryDecodingOptions()

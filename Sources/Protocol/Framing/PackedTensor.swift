@@ -1,22 +1,24 @@
 import CZlib
 
-/// Elements of a tensor in fewer bytes, without loss: for links that are slower than zlib.
+/// Lossless compression of tensor elements, for links that are slower than zlib.
 ///
-/// Noise hardly compresses as it is. Grouped by their place in the element, the bytes of signs and exponents have two thirds of
-/// their size with Huffman's codes, and those of the mantissa either none of it, where all digits are random, or much of it:
-/// networks that compute in bfloat16 answer with eight binary digits. Repetitions are not looked for, there are none.
+/// Noise itself hardly compresses. Grouped by their position in the element, the bytes with sign and exponent shrink to
+/// two thirds with Huffman coding. Those of the mantissa do not shrink at all if all digits are random, but shrink a
+/// lot for networks that compute in bfloat16 and so return eight significant bits. There are no repetitions, so none
+/// are searched for.
 package enum PackedTensor {
-    /// Shorter frames gain less than their header and checksum take.
+    /// In shorter frames, the gain is less than the header and checksum cost.
     package static let smallest = 1024
-    /// A code has one bit or more, so no byte of a frame stands for more than eight: who says otherwise wants memory.
+    /// A code has at least one bit, so each byte of a frame can stand for at most eight: a frame that claims more is an
+    /// attempt to exhaust memory.
     package static let largestGain = 8
 
     /// Packs elements.
     ///
     /// - Parameters:
-    ///   - bytes: of whole elements
-    ///   - size: bytes of an element
-    /// - Returns: nil where that saves less than a thirty-second
+    ///   - bytes: whole elements
+    ///   - size: bytes per element
+    /// - Returns: nil if packing saves less than 1/32
     package static func pack(_ bytes: [UInt8], size: Int) -> [UInt8]? {
         guard bytes.count >= smallest else { return nil }
         let count = bytes.count / size
@@ -56,7 +58,7 @@ package enum PackedTensor {
         return isDone ? packed : nil
     }
 
-    /// - Returns: whether there was room for all
+    /// - Returns: whether everything fitted
     private static func deflatePlanes(
         of planes: UnsafeMutableBufferPointer<UInt8>,
         each count: Int,
@@ -64,7 +66,7 @@ package enum PackedTensor {
     ) -> Bool {
         for start in stride(from: 0, to: planes.count, by: count) {
             let plane = UnsafeMutableBufferPointer(rebasing: planes[start..<start + count])
-            // Codes that save nothing would only take time.
+            // Codes that save nothing would only cost time.
             let isStored = isRandom(plane)
             guard
                 deflateParams(
@@ -84,14 +86,14 @@ package enum PackedTensor {
         return false
     }
 
-    /// Whether all bytes are about equally frequent, as far as a sample says.
+    /// Whether all byte values are about equally frequent, judging by a sample.
     private static func isRandom(_ plane: UnsafeMutableBufferPointer<UInt8>) -> Bool {
         let sampled = min(plane.count, 4096)
         guard sampled > 1 else { return true }
         let step = plane.count / sampled
         var counts = [Int](repeating: 0, count: 256)
         for i in 0..<sampled { counts[Int(plane[i * step])] += 1 }
-        // How often two of them are equal: one time in 256 if they are random.
+        // How often two sampled bytes are equal: 1 in 256 if they are random.
         let equal = counts.reduce(0) { $0 + $1 * ($1 - 1) }
         return Double(equal) / Double(sampled * (sampled - 1)) < 1.05 / 256
     }
@@ -99,11 +101,11 @@ package enum PackedTensor {
     /// Unpacks elements.
     ///
     /// - Parameters:
-    ///   - packed: what `pack` made of them
-    ///   - count: how many elements
-    ///   - size: bytes of each
+    ///   - packed: the output of `pack`
+    ///   - count: number of elements
+    ///   - size: bytes per element
     /// - Returns: the bytes
-    /// - Throws: `FrameError.packing` for anything that does not unpack to exactly these bytes
+    /// - Throws: `FrameError.packing` if the data does not unpack to exactly this number of bytes
     package static func unpack(
         _ packed: [UInt8],
         count: Int,
@@ -120,7 +122,7 @@ package enum PackedTensor {
         )
         guard began == Z_OK else { throw .packing }
         defer { inflateEnd(&stream) }
-        // zlib reads it only, though its pointer is not const.
+        // zlib only reads it, although its pointer is not const.
         var input = packed
         var isWhole = false
         let planes = [UInt8](unsafeUninitializedCapacity: total) { out, initialized in

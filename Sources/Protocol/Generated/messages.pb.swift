@@ -8,10 +8,9 @@
 // For information on using the generated types, please see the documentation:
 //   https://github.com/apple/swift-protobuf/
 
-/// What travels between Tessera's coordinator and its workers. See docs/protocol.md.
+/// Messages between Tessera's coordinator and its workers. See docs/protocol.md.
 ///
-/// Every ZeroMQ message is one Envelope frame followed by one raw frame for each entry of
-/// Envelope.tensors.
+/// Every ZeroMQ message is one Envelope frame, followed by one raw frame for each entry of Envelope.tensors.
 
 #if canImport(FoundationEssentials)
 import FoundationEssentials
@@ -40,7 +39,7 @@ package nonisolated enum WireElementType: SwiftProtobuf.Enum, Swift.CaseIterable
   /// IEEE 754 binary16, little-endian.
   case float16 // = 2
 
-  /// Bytes of a file.
+  /// The bytes of a file.
   case bytes // = 3
   case UNRECOGNIZED(Int)
 
@@ -85,10 +84,10 @@ package nonisolated enum WireGoodbyeReason: SwiftProtobuf.Enum, Swift.CaseIterab
   /// The sender is shutting down. A worker returns its units; a coordinator may come back later.
   case leaving // = 1
 
-  /// The coordinator does not know the receiver, or gave it up: say Hello again.
+  /// The coordinator does not know the receiver, or has given it up: send Hello again.
   case unknown // = 2
 
-  /// The coordinator took the receiver's key off its list: it is not admitted again.
+  /// The coordinator took the receiver's key off its list: it will not be admitted again.
   case removed // = 3
   case UNRECOGNIZED(Int)
 
@@ -287,7 +286,7 @@ package nonisolated struct WireEnvelope: Sendable {
     set {body = .admit(newValue)}
   }
 
-  /// Both ways.
+  /// Both directions.
   package var heartbeat: WireHeartbeat {
     get {
       if case .heartbeat(let v)? = body {return v}
@@ -304,10 +303,11 @@ package nonisolated struct WireEnvelope: Sendable {
     set {body = .goodbye(newValue)}
   }
 
-  /// What the frames after this one hold, in order.
+  /// Headers of the frames after this one, in order.
   package var tensors: [WireTensorHeader] = []
 
-  /// CRC-32 of all bytes of this frame before this field, which is the last one: the frame ends with b5 01 and four bytes.
+  /// CRC-32 of all bytes of this frame before this field. It is the last field: the frame ends with b5 01 and four
+  /// bytes.
   package var checksum: UInt32 {
     get {_checksum ?? 0}
     set {_checksum = newValue}
@@ -341,7 +341,7 @@ package nonisolated struct WireEnvelope: Sendable {
     case chunk(WireChunk)
     case inquiry(WireInquiry)
     case admit(WireAdmit)
-    /// Both ways.
+    /// Both directions.
     case heartbeat(WireHeartbeat)
     case goodbye(WireGoodbye)
 
@@ -372,7 +372,7 @@ package nonisolated struct WireTensorHeader: Sendable {
   /// Clears the value of `checksum`. Subsequent reads from it will return its default value.
   package mutating func clearChecksum() {self._checksum = nil}
 
-  /// The frame is packed: raw deflate data of all elements' first bytes, then all their second ones, and so on.
+  /// The frame is packed: raw deflate data of the first bytes of all elements, then of their second bytes, and so on.
   package var packed: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -382,7 +382,7 @@ package nonisolated struct WireTensorHeader: Sendable {
   fileprivate var _checksum: UInt32? = nil
 }
 
-/// The first message of a worker on a connection.
+/// A worker's first message on a connection.
 package nonisolated struct WireHello: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -393,7 +393,7 @@ package nonisolated struct WireHello: @unchecked Sendable {
     set {_uniqueStorage()._protocolVersion = newValue}
   }
 
-  /// Name of this worker, for people.
+  /// Name of this worker, to be shown to people.
   package var name: String {
     get {_storage._name}
     set {_uniqueStorage()._name = newValue}
@@ -408,19 +408,20 @@ package nonisolated struct WireHello: @unchecked Sendable {
   /// Clears the value of `model`. Subsequent reads from it will return its default value.
   package mutating func clearModel() {_uniqueStorage()._model = nil}
 
-  /// Threads that compute one unit.
+  /// Number of threads that compute one unit.
   package var threads: UInt32 {
     get {_storage._threads}
     set {_uniqueStorage()._threads = newValue}
   }
 
-  /// Model name and vector features of the processor: equal bytes are promised for equal processors.
+  /// Model name and vector features of the processor. Results are guaranteed to be byte-identical only on equal
+  /// processors.
   package var processor: String {
     get {_storage._processor}
     set {_uniqueStorage()._processor = newValue}
   }
 
-  /// "openblas", "f32".
+  /// For example "openblas" and "f32".
   package var backend: String {
     get {_storage._backend}
     set {_uniqueStorage()._backend = newValue}
@@ -436,31 +437,32 @@ package nonisolated struct WireHello: @unchecked Sendable {
     set {_uniqueStorage()._processID = newValue}
   }
 
-  /// The worker stays when it is refused: it tries to change to what the coordinator requires, and says Hello again.
+  /// The worker stays after a refusal: it tries to change to what the coordinator requires, and sends Hello again.
   package var adapts: Bool {
     get {_storage._adapts}
     set {_uniqueStorage()._adapts = newValue}
   }
 
-  /// Why it could not change to what a refusal required.
+  /// Why it could not meet the requirements of a refusal.
   package var obstacle: String {
     get {_storage._obstacle}
     set {_uniqueStorage()._obstacle = newValue}
   }
 
-  /// What it could not change to: the digest of the model, the backend and the precision, or "any" for each, in one line.
+  /// The requirements that it could not meet: digest of the model, backend and precision, or "any" for each, in one
+  /// line.
   package var obstacleRequirements: String {
     get {_storage._obstacleRequirements}
     set {_uniqueStorage()._obstacleRequirements = newValue}
   }
 
-  /// Of the worker's program, for people.
+  /// Version of the worker's program, to be shown to people.
   package var version: String {
     get {_storage._version}
     set {_uniqueStorage()._version = newValue}
   }
 
-  /// Where it sends its model to its neighbours; absent if it does not.
+  /// Where it serves its model to its neighbours; absent if it does not.
   package var share: WireShare {
     get {_storage._share ?? WireShare()}
     set {_uniqueStorage()._share = newValue}
@@ -470,13 +472,13 @@ package nonisolated struct WireHello: @unchecked Sendable {
   /// Clears the value of `share`. Subsequent reads from it will return its default value.
   package mutating func clearShare() {_uniqueStorage()._share = nil}
 
-  /// It reads packed tensors.
+  /// It can read packed tensors.
   package var packs: Bool {
     get {_storage._packs}
     set {_uniqueStorage()._packs = newValue}
   }
 
-  /// The relay that it is connected through, which adds this.
+  /// The relay that the worker is connected through; added by the relay.
   package var relay: WireRelay {
     get {_storage._relay ?? WireRelay()}
     set {_uniqueStorage()._relay = newValue}
@@ -493,16 +495,16 @@ package nonisolated struct WireHello: @unchecked Sendable {
   fileprivate var _storage = _StorageClass.defaultInstance
 }
 
-/// A process between the workers of a site and the coordinator (`tessera relay`).
+/// A relay: a process between the workers of a site and the coordinator (`tessera relay`).
 package nonisolated struct WireRelay: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// Of the process: 16 random bytes.
+  /// Id of the process: 16 random bytes.
   package var id: Data = Data()
 
-  /// Which of the site's machines the worker is on: the fingerprint of its key, or its address.
+  /// The machine of the site that the worker runs on: the fingerprint of its key, or its address.
   package var machine: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -516,12 +518,12 @@ package nonisolated struct WireShare: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// The public half of the keys that it listens with, 32 bytes.
+  /// The public key that it listens with, 32 bytes.
   package var key: Data = Data()
 
   package var port: UInt32 = 0
 
-  /// Its IPv4 addresses with their networks, as 10.0.0.7/24; at most 8.
+  /// Its IPv4 addresses with their networks, such as 10.0.0.7/24; at most 8.
   package var addresses: [String] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -529,7 +531,8 @@ package nonisolated struct WireShare: Sendable {
   package init() {}
 }
 
-/// Machines that may fetch the model from the receiver: their keys, 32 bytes each, at most 64. Replaces those before.
+/// Machines that may fetch the model from the receiver: their public keys, 32 bytes each, at most 64. Replaces the
+/// previous list.
 package nonisolated struct WireAdmit: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -547,10 +550,10 @@ package nonisolated struct WireModelIdentity: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// BLAKE2b-256 over the UNet's and VAE's configs and weights, in lower-case hex.
+  /// BLAKE2b-256 of the configs and weights of the UNet and the VAE, in lower-case hex.
   package var digest: String = String()
 
-  /// Where it was loaded from, for people.
+  /// The path that it was loaded from, to be shown to people.
   package var path: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -558,7 +561,7 @@ package nonisolated struct WireModelIdentity: Sendable {
   package init() {}
 }
 
-/// The worker accepts `units` more units than before.
+/// The worker accepts `units` more units.
 package nonisolated struct WireAsk: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -571,7 +574,7 @@ package nonisolated struct WireAsk: Sendable {
   package init() {}
 }
 
-/// From now on the worker computes up to `units` compatible units together: until the first message, one.
+/// From now on the worker computes up to `units` compatible units together. Until the first such message, one.
 package nonisolated struct WireBatch: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -584,7 +587,7 @@ package nonisolated struct WireBatch: Sendable {
   package init() {}
 }
 
-/// The worker does not have these embeddings, which its units reference.
+/// The worker lacks these embeddings, which its units reference.
 package nonisolated struct WireWanted: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -597,8 +600,8 @@ package nonisolated struct WireWanted: Sendable {
   package init() {}
 }
 
-/// The result of a unit. Tensor 0: `[1, h, w, c]` guided noise prediction or latent, `[1, 8h, 8w, 3]`
-/// picture, or `[1, rows, columns, width]` tokens; none where only statistics were asked for.
+/// The result of a unit. Tensor 0: `[1, h, w, c]` guided noise prediction or latent, `[1, 8h, 8w, 3]` picture, or `[1,
+/// rows, columns, width]` tokens; absent if only statistics were requested.
 package nonisolated struct WireAnswer: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -606,7 +609,7 @@ package nonisolated struct WireAnswer: Sendable {
 
   package var unit: UInt64 = 0
 
-  /// Time spent computing.
+  /// Compute time.
   package var microseconds: UInt64 = 0
 
   /// For each group of each requested norm: mean, variance.
@@ -630,7 +633,7 @@ package nonisolated struct WireFailure: Sendable {
   /// The task had no tensor, and the worker does not keep its tile: not an error.
   package var missing: Bool = false
 
-  /// The task's tensor was damaged on the way: not an error of the worker.
+  /// The task's tensor was damaged in transit: not the worker's fault.
   package var damaged: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -638,7 +641,7 @@ package nonisolated struct WireFailure: Sendable {
   package init() {}
 }
 
-/// The worker is admitted.
+/// The worker has been admitted.
 package nonisolated struct WireWelcome: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -646,7 +649,7 @@ package nonisolated struct WireWelcome: Sendable {
 
   package var protocolVersion: UInt32 = 0
 
-  /// Interval of heartbeats, and the silence after which the other side is given up.
+  /// Heartbeat interval, and the silence after which the other side is considered lost.
   package var heartbeatMilliseconds: UInt32 = 0
 
   package var timeoutMilliseconds: UInt32 = 0
@@ -664,7 +667,7 @@ package nonisolated struct WireRefusal: Sendable {
 
   package var protocolVersion: UInt32 = 0
 
-  /// What the coordinator requires: the model, with where it is on the coordinator's host…
+  /// What the coordinator requires: the model, with its path on the coordinator's host…
   package var model: WireModelIdentity {
     get {_model ?? WireModelIdentity()}
     set {_model = newValue}
@@ -679,23 +682,23 @@ package nonisolated struct WireRefusal: Sendable {
   /// …the LoRA files that are merged into it, "PATH:WEIGHT" each…
   package var loras: [String] = []
 
-  /// …the folder of its configurations, if it is not the model's own…
+  /// …the folder with its configs, if they are not the model's own…
   package var modelConfig: String = String()
 
-  /// …and how workers must compute; empty where any will do.
+  /// …and the backend and precision for workers; empty if any will do.
   package var backend: String = String()
 
   package var precision: String = String()
 
-  /// Where parts of the model come from that are not its own, on the coordinator's host.
+  /// Paths of parts of the model that are not its own, on the coordinator's host.
   package var vae: String = String()
 
   package var base: String = String()
 
-  /// With its share of the schedule.
+  /// The refiner, followed by its share of the schedule.
   package var refiner: String = String()
 
-  /// Of the coordinator's program, for people.
+  /// Version of the coordinator's program, to be shown to people.
   package var version: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -705,7 +708,7 @@ package nonisolated struct WireRefusal: Sendable {
   fileprivate var _model: WireModelIdentity? = nil
 }
 
-/// The only message of a connection that is authenticated with an invitation's key: put this machine on the list.
+/// The only message on a connection authenticated with an invitation's key: register this machine.
 package nonisolated struct WireJoin: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -713,13 +716,13 @@ package nonisolated struct WireJoin: Sendable {
 
   package var protocolVersion: UInt32 = 0
 
-  /// Of the machine's program, for people.
+  /// Version of the machine's program, to be shown to people.
   package var version: String = String()
 
-  /// The public half of the machine's own key, 32 bytes.
+  /// The machine's own public key, 32 bytes.
   package var key: Data = Data()
 
-  /// What the machine would like to be called.
+  /// The name that the machine asks for.
   package var name: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -737,10 +740,10 @@ package nonisolated struct WireJoined: Sendable {
 
   package var version: String = String()
 
-  /// What the machine is called; empty if it was refused.
+  /// The name that the machine was given; empty if it was refused.
   package var name: String = String()
 
-  /// Why it was refused.
+  /// Reason for the refusal.
   package var refusal: String = String()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -748,7 +751,7 @@ package nonisolated struct WireJoined: Sendable {
   package init() {}
 }
 
-/// Send these chunks of a file of the model; or, with the digest of the model and the chunk 0, its Catalogue.
+/// Requests these chunks of a file of the model; or, with the digest of the model and chunk 0, its Catalogue.
 package nonisolated struct WireFetch: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -758,7 +761,8 @@ package nonisolated struct WireFetch: Sendable {
 
   package var chunks: [UInt32] = []
 
-  /// With the digest of the model: the sender's IPv4 addresses with their networks, if it wants to know its neighbours.
+  /// With the digest of the model: the sender's IPv4 addresses with their networks, if it wants to be told of
+  /// neighbours.
   package var addresses: [String] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -766,7 +770,7 @@ package nonisolated struct WireFetch: Sendable {
   package init() {}
 }
 
-/// One chunk. Tensor 0: its bytes, ELEMENT_TYPE_BYTES; none if it cannot be sent.
+/// One chunk. Tensor 0: its bytes, ELEMENT_TYPE_BYTES; absent if it cannot be sent.
 package nonisolated struct WireChunk: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -776,13 +780,13 @@ package nonisolated struct WireChunk: Sendable {
 
   package var chunk: UInt32 = 0
 
-  /// Not yet: ask again.
+  /// Not available yet: ask again.
   package var later: Bool = false
 
-  /// Never: why.
+  /// It will never be available; the reason.
   package var refusal: String = String()
 
-  /// With the catalogue, where the request had addresses: workers that admit the receiver, at most 8.
+  /// With the catalogue, if the request had addresses: workers that will admit the receiver, at most 8.
   package var neighbours: [WireNeighbour] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -790,18 +794,18 @@ package nonisolated struct WireChunk: Sendable {
   package init() {}
 }
 
-/// A worker that sends the model.
+/// A worker that serves the model.
 package nonisolated struct WireNeighbour: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// As 10.0.0.7/24, on a network of the receiver's.
+  /// An address such as 10.0.0.7/24, on one of the receiver's networks.
   package var address: String = String()
 
   package var port: UInt32 = 0
 
-  /// The public half of the keys that it listens with, 32 bytes.
+  /// The public key that it listens with, 32 bytes.
   package var key: Data = Data()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -809,7 +813,7 @@ package nonisolated struct WireNeighbour: Sendable {
   package init() {}
 }
 
-/// The files of a model, and how they are put together. Its serialisation is what Fetch with the model's digest returns.
+/// The files of a model, and how they fit together. Fetch with the model's digest returns this message, serialised.
 package nonisolated struct WireCatalogue: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -817,7 +821,7 @@ package nonisolated struct WireCatalogue: Sendable {
 
   package var files: [WireCatalogueFile] = []
 
-  /// Names of files or folders: those of the flags of `tessera worker`.
+  /// Values for the flags of `tessera worker` with these names: names of files or folders.
   package var model: String = String()
 
   package var modelConfig: String = String()
@@ -841,7 +845,7 @@ package nonisolated struct WireCatalogueFile: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// Relative, of letters, digits and "._-", with at most three parts.
+  /// A relative path of at most three components, each made of letters, digits and "._-".
   package var name: String = String()
 
   /// BLAKE2b-256 of its content.
@@ -849,7 +853,7 @@ package nonisolated struct WireCatalogueFile: Sendable {
 
   package var size: UInt64 = 0
 
-  /// The BLAKE2b-256 digests of its chunks, one after the other. All chunks but the last have 1 MiB.
+  /// The BLAKE2b-256 digests of its chunks, concatenated. All chunks but the last are 1 MiB.
   package var chunks: Data = Data()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -857,7 +861,7 @@ package nonisolated struct WireCatalogueFile: Sendable {
   package init() {}
 }
 
-/// Say how you are, at once, and send a tensor of so many floats back, at most 4 Mi. Tensor 0, if any, is only to be carried.
+/// Asks for a Report at once, with a tensor of `floats` floats, at most 4 Mi. Tensor 0, if any, only measures the link.
 package nonisolated struct WireInquiry: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -872,16 +876,16 @@ package nonisolated struct WireInquiry: Sendable {
   package init() {}
 }
 
-/// How a worker's host is. Unknown numbers are absent. Tensor 0: zeros, if an inquiry asked for some.
+/// The state of a worker's host. Unknown values are absent. Tensor 0: zeros, if an inquiry asked for some.
 package nonisolated struct WireReport: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// Of the inquiry; 0: unasked, every ten seconds or so.
+  /// Number of the inquiry; 0: unsolicited, about every ten seconds.
   package var number: UInt64 = 0
 
-  /// Its clock when it got the inquiry: microseconds since 1970.
+  /// The host's clock when it received the inquiry: microseconds since 1970.
   package var clockMicroseconds: UInt64 = 0
 
   package var memoryBytes: UInt64 {
@@ -893,7 +897,7 @@ package nonisolated struct WireReport: Sendable {
   /// Clears the value of `memoryBytes`. Subsequent reads from it will return its default value.
   package mutating func clearMemoryBytes() {self._memoryBytes = nil}
 
-  /// What programs can still have of it without swapping.
+  /// The part of it that programs can still use without swapping.
   package var availableBytes: UInt64 {
     get {_availableBytes ?? 0}
     set {_availableBytes = newValue}
@@ -903,7 +907,7 @@ package nonisolated struct WireReport: Sendable {
   /// Clears the value of `availableBytes`. Subsequent reads from it will return its default value.
   package mutating func clearAvailableBytes() {self._availableBytes = nil}
 
-  /// Largest memory of the worker's process so far, and what of it is swapped out now.
+  /// Peak memory of the worker's process, and how much of its memory is swapped out now.
   package var peakBytes: UInt64 {
     get {_peakBytes ?? 0}
     set {_peakBytes = newValue}
@@ -922,7 +926,7 @@ package nonisolated struct WireReport: Sendable {
   /// Clears the value of `swappedBytes`. Subsequent reads from it will return its default value.
   package mutating func clearSwappedBytes() {self._swappedBytes = nil}
 
-  /// Free where the worker keeps weights.
+  /// Free space where the worker keeps weights.
   package var cacheBytes: UInt64 {
     get {_cacheBytes ?? 0}
     set {_cacheBytes = newValue}
@@ -934,7 +938,7 @@ package nonisolated struct WireReport: Sendable {
 
   package var cache: String = String()
 
-  /// Of the hottest sensor of its processor or GPU, in degrees Celsius.
+  /// Temperature of the hottest sensor of the processor or GPU, in degrees Celsius.
   package var temperature: Float {
     get {_temperature ?? 0}
     set {_temperature = newValue}
@@ -956,7 +960,7 @@ package nonisolated struct WireReport: Sendable {
   fileprivate var _temperature: Float? = nil
 }
 
-/// The tasks that follow belong to this job.
+/// The following tasks belong to this job.
 package nonisolated struct WireJob: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -964,10 +968,10 @@ package nonisolated struct WireJob: Sendable {
 
   package var job: UInt64 = 0
 
-  /// The type in which latents, predictions and pictures are sent; FLOAT32 when unspecified.
+  /// The element type of latents, predictions and pictures; unspecified means FLOAT32.
   package var elementType: WireElementType = .unspecified
 
-  /// Tensors of its tasks and their answers may be packed.
+  /// The tensors of tasks and answers may be packed.
   package var packs: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -975,8 +979,8 @@ package nonisolated struct WireJob: Sendable {
   package init() {}
 }
 
-/// One prompt embedding. Tensor 0: context `[1, tokens, width]`; tensor 1, if any: pooled `[1, width]`.
-/// Or some tokens of a picture, for `Part.attention`: tensor 0: `[1, tokens, width]`.
+/// One prompt embedding. Tensor 0: context `[1, tokens, width]`; tensor 1, if any: pooled `[1, width]`. Or tokens of a
+/// picture, for `Part.attention`. Tensor 0: `[1, tokens, width]`.
 package nonisolated struct WireEmbedding: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1034,7 +1038,7 @@ package nonisolated struct WireTask: @unchecked Sendable {
     set {_uniqueStorage()._work = .encode(newValue)}
   }
 
-  /// Only to a relay, which makes the whole latent of it for the worker. Tensor 0 is then `[1, 1, n, c]`.
+  /// Only for a relay, which reconstructs the whole latent for the worker. Tensor 0 is then `[1, 1, n, c]`.
   package var delta: WireDelta {
     get {_storage._delta ?? WireDelta()}
     set {_uniqueStorage()._delta = newValue}
@@ -1058,8 +1062,8 @@ package nonisolated struct WireTask: @unchecked Sendable {
   fileprivate var _storage = _StorageClass.defaultInstance
 }
 
-/// A latent without what was sent to the same relay before. It is cut into cells of 8×8 pixels; where the first rows and columns
-/// belong to a cell that begins outside of it, they are in none, as are the last ones that do not fill a cell.
+/// A latent without the parts that were sent to the same relay before. It is divided into cells of 8×8 pixels. Rows and
+/// columns at its edges that do not fill a whole cell belong to no cell.
 package nonisolated struct WireDelta: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1074,18 +1078,18 @@ package nonisolated struct WireDelta: Sendable {
 
   package var column: UInt32 = 0
 
-  /// The cells, row by row. Cells are counted when they are first sent: the last one of this message has the age 1, the one before
-  /// it 2. Equal ages are equal pixels.
+  /// The cells, row by row. Cells are counted when they are first sent: the last one of this message has age 1, the one
+  /// before it 2. Equal ages mean equal pixels.
   package var ages: [UInt32] = []
 
-  /// The count with this message. It begins with a random number.
+  /// The count including this message. It starts at a random number.
   package var count: UInt64 = 0
 
-  /// So many cells are new. The tensor has the pixels of these and of those in no cell, in the order of the latent; no tensor if
-  /// there are none.
+  /// Number of new cells. The tensor has their pixels and those in no cell, in the order of the latent; there is no
+  /// tensor if there are no such pixels.
   package var added: UInt32 = 0
 
-  /// The type of the latent, and whether it is to be packed.
+  /// The element type of the latent, and whether to pack it.
   package var elementType: WireElementType = .unspecified
 
   package var packs: Bool = false
@@ -1095,7 +1099,7 @@ package nonisolated struct WireDelta: Sendable {
   package init() {}
 }
 
-/// Predict the noise of the latent, already scaled for the model.
+/// Predict the noise of the latent, which is already scaled for the model.
 package nonisolated struct WirePredict: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1103,15 +1107,16 @@ package nonisolated struct WirePredict: Sendable {
 
   package var timestep: Float = 0
 
-  /// Guidance scale; unused where there is one conditioning.
+  /// Guidance scale; unused if there is only one conditioning.
   package var guidance: Float = 0
 
-  /// One: the answer is the prediction for it, unchanged. More, at most 16: those of the negative prompt and of the
-  /// prompt, or of the prompts that are combined, and the answer is uncond + Σ guidance · weight · (text − uncond).
+  /// If there is one, the answer is its prediction, unchanged. If there are more, at most 16, they are those of the
+  /// negative prompt and of the prompt, or of several prompts, and the answer is uncond + Σ guidance · weight · (text −
+  /// uncond).
   package var conditioning: [WireConditioning] = []
 
-  /// So many of the tensor's channels, the last ones, are not the latent's but those of a picture that the network takes,
-  /// too; the answer has only the others. At most 128.
+  /// This many of the tensor's channels, the last ones, do not belong to the latent but to a picture that is an
+  /// additional input of the network; the answer lacks them. At most 128.
   package var pictureChannels: UInt32 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -1119,7 +1124,7 @@ package nonisolated struct WirePredict: Sendable {
   package init() {}
 }
 
-/// What one evaluation of the network is conditioned on.
+/// The conditioning of one evaluation of the network.
 package nonisolated struct WireConditioning: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1131,10 +1136,10 @@ package nonisolated struct WireConditioning: Sendable {
   /// SDXL's six size and crop ids; empty for models without them.
   package var timeIds: [Float] = []
 
-  /// 1, or what the guidance of one of several prompts is multiplied by; unused in the first conditioning.
+  /// 1, or the factor for the guidance of one of several prompts; unused in the first conditioning.
   package var weight: Float = 0
 
-  /// The network gets zeros in place of the picture's channels.
+  /// The network gets zeros instead of the picture's channels.
   package var omitsPicture: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -1165,7 +1170,7 @@ package nonisolated struct WireDecode: Sendable {
   fileprivate var _part: WirePart? = nil
 }
 
-/// Encode the picture to the latent that a sampler takes: the mean, times the scaling factor.
+/// Encode the picture to the latent that a sampler expects: the mean, times the scaling factor.
 package nonisolated struct WireEncode: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1188,7 +1193,7 @@ package nonisolated struct WireEncode: Sendable {
   fileprivate var _part: WirePart? = nil
 }
 
-/// One tile of a larger picture, computed as in the whole.
+/// One tile of a larger picture, with the same result as in the whole.
 package nonisolated struct WirePart: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1198,25 +1203,23 @@ package nonisolated struct WirePart: Sendable {
   /// right, in latent pixels. Four numbers, or none for no margins. The answer covers the tile only.
   package var margins: [UInt32] = []
 
-  /// For the first group norms, in the order of evaluation: the mean and the variance of each group to
-  /// normalise by.
+  /// For the first group norms, in order of evaluation: the mean and variance of each group, with which to normalise.
   package var statistics: [Double] = []
 
-  /// The answer is the mean and the variance, over the tile, of the input to each group of this norm, counted
-  /// from 1; `statistics` are those of all norms before it. 0: the answer is the picture or the latent, and
-  /// `statistics` are those of all norms.
+  /// The answer is the mean and variance, over the tile, of the input to each group of this norm, counted from 1;
+  /// `statistics` are those of all earlier norms. 0: the answer is the picture or the latent, and `statistics` are those
+  /// of all norms.
   package var norm: UInt32 = 0
 
-  /// Identifies the picture among all pictures; 0: no identity. A worker may keep the tile's activations at the norm
-  /// and continue from there when it gets the same tile of the same picture with more statistics, with the tensor or
-  /// without. The answer must not depend on that: it is determined by this message and the tensor alone.
+  /// Identifies the picture among all pictures; 0: no identity. A worker may keep the tile's activations at the norm and
+  /// continue from there when it gets the same tile of the same picture with more statistics, with or without the
+  /// tensor. The answer must not depend on that: it is determined by this message and the tensor alone.
   package var picture: UInt64 = 0
 
-  /// Digests of the tokens that the attention's keys and values are made of, in order; none: the
-  /// latent's own.
+  /// Digests of the tokens from which the attention computes keys and values, in order; if empty, the latent's own.
   package var attention: [Data] = []
 
-  /// The tile's tokens that the answer contains as well.
+  /// The tile's tokens that the answer must also contain.
   package var tokens: WireLattice {
     get {_tokens ?? WireLattice()}
     set {_tokens = newValue}
@@ -1226,7 +1229,7 @@ package nonisolated struct WirePart: Sendable {
   /// Clears the value of `tokens`. Subsequent reads from it will return its default value.
   package mutating func clearTokens() {self._tokens = nil}
 
-  /// The tile's index among those of the picture.
+  /// The tile's index within the picture.
   package var tile: UInt32 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -1236,7 +1239,7 @@ package nonisolated struct WirePart: Sendable {
   fileprivate var _tokens: WireLattice? = nil
 }
 
-/// The rows and columns of a tile that are `first_row` or `first_column` plus a multiple of `stride`.
+/// The rows and columns of a tile at `first_row` and `first_column` plus multiples of `stride`.
 package nonisolated struct WireLattice: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for

@@ -1,15 +1,16 @@
 import Engine
 import Foundation
 
-/// All that a machine needs to join a cluster, in one line: `tessera://HOST:PORT#CODE`.
+/// Everything that a machine needs to join a cluster, in one line: `tessera://HOST:PORT#CODE`.
 ///
-/// The code is base64url of a format byte, the coordinator's public key, the secret half of a key pair that was made
-/// for this invitation, and a checksum over these. The address is not covered: it may be replaced by that of a tunnel.
+/// The code is the base64url encoding of a format byte, the coordinator's public key, the secret key of a key pair that
+/// was created for this invitation, and a checksum over these. The checksum does not cover the address, so it may be
+/// replaced by a tunnel's address.
 package struct InvitationCode: Sendable {
     package let host: String
     package let port: UInt16
     package let coordinator: PublicKey
-    /// The invitation's own keys.
+    /// The invitation's own key pair.
     package let pair: KeyPair
 
     private static let prefix = "tessera://"
@@ -22,7 +23,7 @@ package struct InvitationCode: Sendable {
         (self.coordinator, self.pair) = (coordinator, pair)
     }
 
-    /// The invitation as it is passed on. Whoever has it may join.
+    /// The invitation as text. Anybody who has it may join.
     package var text: String {
         let content = [Self.format] + coordinator.bytes + pair.secretBytes
         let code = Data(content + Self.checksum(content)).base64EncodedString()
@@ -33,7 +34,7 @@ package struct InvitationCode: Sendable {
     /// Where the coordinator listens.
     package var endpoint: String { "tcp://\(host):\(port)" }
 
-    /// Reads an invitation. Errors do not repeat it: it is a secret.
+    /// Parses an invitation. Errors do not quote it, because it is a secret.
     ///
     /// - Throws: `InputError` that says what is wrong with it
     package init(_ text: String) throws(InputError) {
@@ -53,8 +54,8 @@ package struct InvitationCode: Sendable {
         (coordinator, pair) = try Self.keys(String(parts[1]))
     }
 
-    /// What is wrong with words of a command line of which the second was a part of the invitation before it; nil where
-    /// neither says so. The second may begin like a flag, so a parser rejects it as one.
+    /// The error if the second of two command-line words is the rest of an invitation that was split at a space;
+    /// otherwise nil. The second word may begin like a flag, so a parser rejects it as one.
     package static func tear(between first: String, and second: String) -> InputError? {
         let isInvitation = first.hasPrefix(prefix) && first.contains("#")
         return isInvitation && second.hasPrefix("-") && (try? Self(first)) == nil ? torn : nil

@@ -1,17 +1,17 @@
 import Engine
 import Foundation
 
-/// An invitation, as the coordinator knows it: without its secret.
+/// An invitation as stored by the coordinator, without its secret key.
 package struct Invitation: Codable, Equatable, Sendable {
-    /// What people call it: the first digits of its key's fingerprint.
+    /// Id shown to people: the first digits of its key's fingerprint.
     package let id: String
     package let key: PublicKey
     /// Seconds since 1970.
     package let made: Double
     package let ends: Double
-    /// How many machines may join with it.
+    /// Number of machines that may join with it.
     package let uses: Int
-    /// Keys of the machines that joined with it.
+    /// Keys of the machines that have joined with it.
     package internal(set) var usedBy: [PublicKey] = []
     package internal(set) var isWithdrawn = false
 
@@ -20,32 +20,32 @@ package struct Invitation: Codable, Equatable, Sendable {
         (self.key, self.made, self.ends, self.uses) = (key, made, ends, uses)
     }
 
-    /// Whether a machine may join with it now.
+    /// Whether a machine can join with it now.
     package func isOpen(at now: Double) -> Bool {
         !isWithdrawn && now < ends && usedBy.count < uses
     }
 }
 
-/// A machine that joined by an invitation.
+/// A machine that joined with an invitation.
 package struct Member: Codable, Equatable, Sendable {
     package let name: String
     package let key: PublicKey
     /// Seconds since 1970.
     package let joined: Double
-    /// The invitation's id.
+    /// Id of the invitation.
     package let invitation: String
-    /// Where it called from when it joined.
+    /// The address from which it joined.
     package let address: String
 }
 
-/// What a machine says to join.
+/// A machine's request to join.
 package struct JoinRequest: Equatable, Sendable {
     package var version = protocolVersion
-    /// Tessera's version.
+    /// The machine's version of Tessera.
     package var program = tesseraVersion
     /// The machine's own public key.
     package var key: PublicKey
-    /// What it would like to be called.
+    /// The name that it asks for.
     package var name: String
 
     package init(key: PublicKey, name: String) {
@@ -53,7 +53,7 @@ package struct JoinRequest: Equatable, Sendable {
     }
 }
 
-/// Invitations to a cluster, and the machines that joined. Decides who may join: no files, no clock.
+/// Invitations to a cluster, and the machines that have joined. Decides who may join; no files and no clock.
 package struct JoinBook: Codable, Equatable, Sendable {
     package private(set) var format = 1
     package private(set) var invitations: [Invitation] = []
@@ -61,27 +61,27 @@ package struct JoinBook: Codable, Equatable, Sendable {
 
     static let maxMembers = 4096
     static let maxInvitations = 256
-    /// Seconds for which an invitation that has ended is remembered, so that its holder can be told why it is refused.
+    /// How long an expired invitation is remembered, in seconds, so that its holder can be told why it is refused.
     static let memory: Double = 7 * 86_400
 
     package init() {}
 
-    /// Keys that may work.
+    /// Keys of machines that may work.
     package var memberKeys: Set<PublicKey> { Set(members.map(\.key)) }
-    /// Keys that may ask to join, though they may be refused.
+    /// Keys that may ask to join; the request may still be refused.
     package var invitedKeys: Set<PublicKey> { Set(invitations.map(\.key)) }
 
-    /// How a request to join ended.
+    /// Result of a request to join.
     package enum Registration: Equatable, Sendable {
         case joined(Member)
-        /// It had joined before, with the same key: its answer was lost, or it was started again.
+        /// The machine had already joined with the same key: the answer was lost, or it was restarted.
         case known(Member)
         case refused(String)
     }
 
-    /// Adds an invitation, and forgets those that ended long ago.
+    /// Adds an invitation, and forgets those that expired long ago.
     ///
-    /// - Throws: `InputError` when there are too many
+    /// - Throws: `InputError` if there are too many
     package mutating func add(_ invitation: Invitation, at now: Double) throws(InputError) {
         invitations.removeAll { now - $0.ends > Self.memory }
         if invitations.count >= Self.maxInvitations {
@@ -97,14 +97,14 @@ package struct JoinBook: Codable, Equatable, Sendable {
         invitations.append(invitation)
     }
 
-    /// Decides about a machine that wants to join.
+    /// Decides whether a machine may join.
     ///
     /// - Parameters:
-    ///   - request: what it says
-    ///   - invitation: the key that it has authenticated with
-    ///   - address: where it calls from
+    ///   - request: the machine's request
+    ///   - invitation: the key that the connection was authenticated with
+    ///   - address: the address of the machine
     ///   - now: seconds since 1970
-    /// - Returns: its name, or why it may not
+    /// - Returns: the member, or the reason for the refusal
     package mutating func register(
         _ request: JoinRequest,
         by invitation: PublicKey,
@@ -118,7 +118,7 @@ package struct JoinBook: Codable, Equatable, Sendable {
         if let advice = VersionAdvice.advice(worker: request.version, program: request.program) {
             return .refused(advice)
         }
-        // Checked before the invitation's end: the same machine may repeat its request.
+        // Checked before the expiry: the same machine may repeat its request.
         if found.usedBy.contains(request.key),
             let member = members.first(where: { $0.key == request.key })
         {
@@ -158,7 +158,7 @@ package struct JoinBook: Codable, Equatable, Sendable {
         return nil
     }
 
-    /// A time for people: "5 s", "12 min", "3 h", "2 days".
+    /// Formats a duration: "5 s", "12 min", "3 h", "2 days".
     package static func span(_ seconds: Double) -> String {
         switch seconds {
         case ..<100: "\(Int(max(0, seconds.rounded()))) s"
@@ -168,9 +168,10 @@ package struct JoinBook: Codable, Equatable, Sendable {
         }
     }
 
-    /// Takes a machine off the list, and withdraws the invitation that it came by: its holder could join again.
+    /// Removes a machine from the list, and withdraws the invitation that it joined with, because its holder could join
+    /// again.
     ///
-    /// - Returns: the machine; nil if none has this name
+    /// - Returns: the machine; nil if there is none with this name
     package mutating func remove(_ name: String) -> Member? {
         guard let place = members.firstIndex(where: { $0.name == name }) else { return nil }
         let member = members.remove(at: place)
@@ -180,10 +181,10 @@ package struct JoinBook: Codable, Equatable, Sendable {
         return member
     }
 
-    /// Whether a machine that asks for this name gets it as it is, while no other has it.
+    /// Whether this name would be given to a machine unchanged, if it is not taken.
     package static func isName(_ text: String) -> Bool { name(from: text) == text }
 
-    /// A name made of what can be part of one. "localhost" says nothing about a machine.
+    /// Drops the characters that a name cannot contain. "localhost" says nothing about a machine.
     private static func name(from wish: String) -> String {
         let allowed = wish.unicodeScalars.filter { scalar in
             scalar.isASCII
@@ -193,7 +194,7 @@ package struct JoinBook: Codable, Equatable, Sendable {
         return base.isEmpty || base == "localhost" ? "machine" : String(base)
     }
 
-    /// A name for a member, from the one that it asks for.
+    /// A unique name for a member, based on the one that it asks for.
     private func name(like wish: String) -> String {
         let name = Self.name(from: wish)
         let taken = Set(members.map(\.name))

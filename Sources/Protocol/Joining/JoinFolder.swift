@@ -1,8 +1,8 @@
 import Engine
 import Foundation
 
-/// The file of a cluster's invitations and members. Any process of its user may change it, under a lock; a running
-/// coordinator reads it again when it has changed.
+/// The file with a cluster's invitations and members. Any process of its user may change it, under a lock; a running
+/// coordinator rereads it when it has changed.
 package struct JoinFolder: Sendable {
     /// The cluster's folder.
     package let path: String
@@ -11,16 +11,16 @@ package struct JoinFolder: Sendable {
         self.path = path
     }
 
-    /// The file with the invitations and members.
+    /// Path of the file with the invitations and members.
     package var file: String { "\(path)/joined.json" }
 
     private static let maxBytes = 1 << 22
-    /// How long to wait for another process that changes the file, which takes milliseconds.
+    /// How long to wait for another process that is changing the file, which takes milliseconds.
     private static let patience: Duration = .seconds(1)
 
-    /// Invitations and members; none if the file does not exist.
+    /// Reads the invitations and members; empty if the file does not exist.
     ///
-    /// - Throws: `InputError` when the file is damaged or unreadable
+    /// - Throws: `InputError` if the file is damaged or unreadable
     package func book() throws(InputError) -> JoinBook {
         guard FileManager.default.fileExists(atPath: file) else { return JoinBook() }
         let bytes = try InputFile.bytes(file, limit: Self.maxBytes)
@@ -36,9 +36,9 @@ package struct JoinFolder: Sendable {
         return book
     }
 
-    /// Reads the file, changes the content and writes it, while no other process does.
+    /// Reads, changes and writes the file, under a lock.
     ///
-    /// - Throws: `InputError` when the file is damaged, `OutputError` when it cannot be written, what `body` throws
+    /// - Throws: `InputError` if the file is damaged, `OutputError` if it cannot be written, and whatever `body` throws
     package func change<Result>(_ body: (inout JoinBook) throws -> Result) throws -> Result {
         try PrivateFolder.make(path)
         let lock = try FileLock(waitingFor: "\(path)/joined.lock", atMost: Self.patience)

@@ -1,15 +1,15 @@
 /// Tessera's version.
 package let tesseraVersion = "0.1.0"
 
-/// Which side to update when a worker and a coordinator do not understand each other.
+/// Says which side to update if the versions of a worker and a coordinator are incompatible.
 package enum VersionAdvice {
     /// - Parameters:
-    ///   - worker: the version of the protocol that the worker speaks
-    ///   - program: its version of Tessera; empty if it does not say
-    ///   - coordinator: the version of the protocol that the coordinator speaks
-    ///   - oldest: the oldest that it speaks as well
+    ///   - worker: the worker's protocol version
+    ///   - program: the worker's version of Tessera; empty if unknown
+    ///   - coordinator: the coordinator's protocol version
+    ///   - oldest: the oldest protocol version that the coordinator also supports
     ///   - own: the coordinator's version of Tessera
-    /// - Returns: what differs and what to do; nil if they understand each other
+    /// - Returns: what differs and what to do; nil if they are compatible
     package static func advice(
         worker: UInt32,
         program: String,
@@ -30,6 +30,6 @@ package enum VersionAdvice {
 
     private static let todo = "update Tessera on "
 
-    /// Whether a text of another machine is such advice.
+    /// Whether a text from another machine is such advice.
     package static func isAdvice(_ text: String) -> Bool { text.contains(": \(todo)the ") }
 }

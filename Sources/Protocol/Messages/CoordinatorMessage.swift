@@ -1,7 +1,7 @@
 import Engine
 import Foundation
 
-/// Messages from the coordinator. `docs/protocol.md` explains each.
+/// Messages from the coordinator; see `docs/protocol.md`.
 package enum CoordinatorMessage: Sendable {
     case welcome(Welcome)
     case refusal(Refusal)
@@ -15,19 +15,19 @@ package enum CoordinatorMessage: Sendable {
     case joined(JoinAnswer)
     /// A chunk of a file of the model.
     case chunk(ChunkAnswer)
-    /// Asks how the worker's host is. Only for workers that speak version 8.
+    /// Asks about the state of the worker's host. Only for workers with protocol version 8.
     case inquiry(Inquiry)
-    /// Machines that may fetch the model from the worker. Only for workers that share it.
+    /// Machines that may fetch the model from the worker. Only for workers that share their model.
     case admit(Set<PublicKey>)
     case heartbeat
     case goodbye(GoodbyeReason)
 
-    /// The worker is admitted.
+    /// The worker has been admitted.
     package struct Welcome: Equatable, Sendable {
         package var version = protocolVersion
-        /// Interval of heartbeats, for both sides.
+        /// Heartbeat interval, for both sides.
         package var heartbeat: Duration
-        /// Silence after which the other side is given up.
+        /// Silence after which the other side is considered lost.
         package var timeout: Duration
 
         package init(heartbeat: Duration, timeout: Duration) {
@@ -50,12 +50,12 @@ package enum CoordinatorMessage: Sendable {
         }
     }
 
-    /// The tasks that follow belong to this job.
+    /// The following tasks belong to this job.
     package struct Job: Equatable, Sendable {
         package var id: UInt64
-        /// The precision in which latents and results are sent.
+        /// Element type of latents and results on the wire.
         package var wire: WireFormat
-        /// Whether tensors of its tasks and their answers may be packed.
+        /// Whether the tensors of tasks and answers may be packed.
         package var packs = false
 
         package init(id: UInt64, wire: WireFormat = .f32) {
@@ -68,13 +68,13 @@ package enum CoordinatorMessage: Sendable {
         package var id: UnitID
         package var job: UInt64
         package var unit: WorkUnit
-        /// The precision in which its tensors are sent.
+        /// Element type of its tensors on the wire.
         package var wire: WireFormat
-        /// Whether they are packed.
+        /// Whether its tensors are packed.
         package var packs = false
-        /// Whether it goes to a worker that keeps the unit's tile: then its input is not sent.
+        /// Whether its worker keeps the unit's tile, so that its input is not sent.
         package var omitsInput: Bool
-        /// Of a task for a relay: what of its input is sent, and those pixels.
+        /// For a task sent to a relay: the delta of its input, and the pixels to send.
         package var delta: (LatentDelta, pixels: Tensor?)?
 
         package init(
@@ -140,7 +140,7 @@ extension CoordinatorMessage {
 
     /// Reads a message from its frames.
     ///
-    /// - Throws: `FrameError` for anything that a coordinator would not send
+    /// - Throws: `FrameError` if the message is not one that a coordinator would send
     package init(frames: [[UInt8]], limits: FrameLimits = FrameLimits()) throws(FrameError) {
         let (envelope, tensors) = try FrameCodec.parse(frames, limits: limits)
         switch envelope.body {
@@ -271,7 +271,7 @@ extension WireTask {
 }
 
 extension Duration {
-    /// Milliseconds, rounded to an integer.
+    /// The duration in milliseconds, truncated to an integer.
     package var milliseconds: Int64 {
         components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000
     }

@@ -1,10 +1,10 @@
-/// The version of the protocol that this program speaks where the other side does, too.
+/// The current protocol version, used if the other side supports it, too.
 package let protocolVersion: UInt32 = 8
 
-/// The version before, which it speaks with those that have not been updated yet.
+/// The previous protocol version, for peers that have not been updated yet.
 package let oldestProtocolVersion: UInt32 = 7
 
-/// All versions that it speaks. Two sides speak the lower one of theirs.
+/// All supported protocol versions. Two sides use the lower of their versions.
 package var protocolVersions: ClosedRange<UInt32> { oldestProtocolVersion...protocolVersion }
 
 /// A unit of work: a view to predict or a tile to decode or encode. A coordinator never reuses an id.
@@ -19,7 +19,7 @@ package struct UnitID: Hashable, Comparable, Sendable, CustomStringConvertible {
     package var description: String { "u\(rawValue)" }
 }
 
-/// Text from another process, made safe for a log: one line, at most 200 characters.
+/// Makes text from another process safe for a log: one line, with a maximum length in characters.
 package func printable(_ text: String, limit: Int = 200) -> String {
     let line = text.unicodeScalars.prefix(limit).map { scalar -> Character in
         scalar.properties.generalCategory == .control || scalar == "\u{2028}"

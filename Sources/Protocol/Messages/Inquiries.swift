@@ -1,9 +1,9 @@
 import Engine
 
-/// A question to a worker: how its host is. It carries tensors of zeros, to measure the link.
+/// Asks a worker about the state of its host. It carries tensors of zeros in order to measure the link.
 package struct Inquiry: Equatable, Sendable {
     package var number: UInt64
-    /// Floats that it carries to the worker, and that the report carries back.
+    /// Number of floats that it carries to the worker, and number that the report must carry back.
     package var load: Int
     package var floats: Int
 
@@ -11,28 +11,28 @@ package struct Inquiry: Equatable, Sendable {
         (self.number, self.load, self.floats) = (number, load, floats)
     }
 
-    /// Most floats in one direction.
+    /// Maximum number of floats in one direction.
     package static let maxFloats = 4 << 20
 }
 
-/// How a worker's host is. Unknown numbers are nil.
+/// The state of a worker's host. Unknown values are nil.
 package struct WorkerReport: Codable, Equatable, Sendable {
-    /// Of the inquiry that it answers; 0: unasked.
+    /// Number of the inquiry that it answers; 0 if unsolicited.
     package var number: UInt64 = 0
     /// The worker's clock: microseconds since 1970.
     package var clock: UInt64 = 0
-    /// Bytes of memory, and what programs can still have of it.
+    /// Total memory, and the part that programs can still use without swapping, in bytes.
     package var memory: Int?
     package var available: Int?
-    /// Largest memory of the worker's process so far, and what of it is swapped out.
+    /// Peak memory of the worker's process, and how much of its memory is swapped out, in bytes.
     package var peak: Int?
     package var swapped: Int?
-    /// Free bytes where the worker keeps weights.
+    /// Free bytes where the worker stores weights, and the path of that folder.
     package var cacheFree: Int?
     package var cache = ""
-    /// Degrees Celsius of the hottest sensor.
+    /// Temperature of the hottest sensor, in degrees Celsius.
     package var temperature: Double?
-    /// Floats that it carries.
+    /// Number of floats that it carries.
     package var load = 0
 
     package init() {}

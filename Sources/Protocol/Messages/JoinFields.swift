@@ -1,6 +1,6 @@
 import Foundation
 
-/// What a coordinator says to a machine that wants to join.
+/// The coordinator's answer to a machine that wants to join.
 package struct JoinAnswer: Equatable, Sendable {
     package var version = protocolVersion
     /// The coordinator's version of Tessera.
@@ -8,7 +8,7 @@ package struct JoinAnswer: Equatable, Sendable {
     package var outcome: Outcome
 
     package enum Outcome: Equatable, Sendable {
-        /// It is on the list, under this name.
+        /// The machine is now on the list, under this name.
         case joined(name: String)
         case refused(String)
     }

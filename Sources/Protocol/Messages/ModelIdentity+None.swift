@@ -1,6 +1,6 @@
 import Engine
 
 extension ModelIdentity {
-    /// What a worker says that has no model yet, and asks which one is needed.
+    /// Announced by a worker that has no model yet and asks which one it needs.
     package static let none = ModelIdentity(digest: "none", path: "no model yet")
 }

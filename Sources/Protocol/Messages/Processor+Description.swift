@@ -1,7 +1,7 @@
 import Engine
 import Foundation
 
-/// How a worker announces its processor: pictures are byte-identical on equal processors.
+/// How a worker describes its processor: pictures are byte-identical on equal processors.
 extension Processor {
     /// Model name and the vector features that select kernels, as reported by Linux.
     package static let description: String = {

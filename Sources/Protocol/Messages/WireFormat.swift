@@ -8,7 +8,7 @@ extension WireFormat {
         }
     }
 
-    /// - Throws: `FrameError.elementType` for one that is missing or unknown
+    /// - Throws: `FrameError.elementType` if the type is missing or unknown
     init(_ wire: WireElementType) throws(FrameError) {
         switch wire {
         case .float32: self = .f32

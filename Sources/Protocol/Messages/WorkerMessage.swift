@@ -1,34 +1,34 @@
 import Engine
 import Foundation
 
-/// Messages from a worker. `docs/protocol.md` explains each.
+/// Messages from a worker; see `docs/protocol.md`.
 package enum WorkerMessage: Sendable {
     case hello(Hello)
-    /// The worker accepts this many more units than before.
+    /// The worker accepts this many more units.
     case ask(Int)
-    /// It computes up to this many units together.
+    /// The worker computes up to this many units together.
     case batch(Int)
-    /// Embeddings that it does not have.
+    /// Requests embeddings that the worker lacks.
     case wanted([EmbeddingDigest])
     case answer(Answer)
-    /// It could not compute a unit, and why.
+    /// The worker could not compute a unit, for this reason.
     case failure(UnitID, reason: String)
-    /// It was given a unit without its input, and does not keep the unit's tile.
+    /// The unit came without its input, and the worker does not keep its tile.
     case missing(UnitID)
-    /// The tensor of a unit that it was given was damaged on the way.
+    /// The tensor of a unit was damaged in transit.
     case damaged(UnitID)
-    /// How its host is.
+    /// The state of the worker's host.
     case report(WorkerReport)
-    /// The only message of a connection with an invitation's key.
+    /// The only message on a connection with an invitation's key.
     case join(JoinRequest)
-    /// It lacks these chunks of a file of the model.
+    /// Requests chunks of a file of the model that the worker lacks.
     case fetch(ChunkRequest)
     case heartbeat
     case goodbye(GoodbyeReason)
 
     /// Why a worker cannot change to what a coordinator requires.
     package struct Obstacle: Equatable, Sendable {
-        /// The `summary` of these requirements.
+        /// The `summary` of the requirements.
         package var requirements: String
         package var reason: String
 
@@ -50,13 +50,13 @@ package enum WorkerMessage: Sendable {
         package var backend: String
         package var precision: String
         package var processID: Int32
-        /// Whether the worker stays when it is refused, and tries to change to what the coordinator requires.
+        /// Whether the worker stays after a refusal, and tries to change to what the coordinator requires.
         package var adapts = false
-        /// What it could not change to last, and why.
+        /// The requirements that it last failed to meet, and why.
         package var obstacle: Obstacle?
-        /// Where it sends its model to its neighbours; nil if it does not.
+        /// Where it serves its model to its neighbours; nil if it does not.
         package var share: ModelShare?
-        /// Whether it reads packed tensors.
+        /// Whether it can read packed tensors.
         package var packs = false
         /// The relay that it is connected through.
         package var relay: RelayMark?
@@ -83,12 +83,12 @@ package enum WorkerMessage: Sendable {
     /// The result of a unit.
     package struct Answer: Sendable {
         package let unit: UnitID
-        /// Time spent computing it.
+        /// Compute time.
         package let microseconds: UInt64
         package let result: WorkResult
-        /// The precision in which the tensor is sent.
+        /// Element type of the tensor on the wire.
         package let wire: WireFormat
-        /// Whether it is packed.
+        /// Whether the tensor is packed.
         package var packs = false
 
         package init(
@@ -103,13 +103,13 @@ package enum WorkerMessage: Sendable {
     }
 }
 
-/// Why the sender ends the connection.
+/// Why the sender closes the connection.
 package enum GoodbyeReason: Equatable, Sendable {
     /// The sender is shutting down.
     case leaving
-    /// The coordinator does not know the receiver: say hello again.
+    /// The coordinator does not know the receiver, which must say hello again.
     case unknown
-    /// The coordinator took the receiver's key off its list. Only over connections of version 8.
+    /// The coordinator took the receiver's key off its list. Only on connections with protocol version 8.
     case removed
 }
 
@@ -188,7 +188,7 @@ extension WorkerMessage {
 
     /// Reads a message from its frames.
     ///
-    /// - Throws: `FrameError` for anything that a worker would not send
+    /// - Throws: `FrameError` if the message is not one that a worker would send
     package init(frames: [[UInt8]], limits: FrameLimits = FrameLimits()) throws(FrameError) {
         let (envelope, tensors) = try FrameCodec.parse(frames, limits: limits)
         switch envelope.body {

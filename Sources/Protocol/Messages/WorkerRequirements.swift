@@ -1,16 +1,16 @@
 import Engine
 
-/// What a coordinator requires of its workers. Travels in a refusal, so that a worker can change to it.
+/// What a coordinator requires of its workers. Sent in a refusal, so that the worker can change to it.
 package struct WorkerRequirements: Equatable, Sendable {
     /// The model, and its path on the coordinator's host.
     package var model: ModelIdentity
     /// LoRA files that are merged into it, `PATH:WEIGHT` each.
     package var loras: [String] = []
-    /// The folder of its configurations; nil if they are the model's own.
+    /// The folder with its configs; nil if they are the model's own.
     package var modelConfig: String?
     /// Parts of the model that come from elsewhere.
     package var parts = ModelParts()
-    /// Names of the numerical backend and of the precision, as on the command line; nil accepts any.
+    /// Names of the numerical backend and the precision, as on the command line; nil accepts any.
     package var backend: String?
     package var precision: String?
 
@@ -18,9 +18,9 @@ package struct WorkerRequirements: Equatable, Sendable {
         self.model = model
     }
 
-    /// The options to open the model with, on the coordinator's host.
+    /// The options for opening the model on the coordinator's host.
     ///
-    /// - Throws: `InputError` for a weight or a share that is not a number
+    /// - Throws: `InputError` if a weight or a share is not a number
     package func modelOptions() throws(InputError) -> ModelOptions {
         var options = ModelOptions()
         options.config = modelConfig
@@ -32,14 +32,14 @@ package struct WorkerRequirements: Equatable, Sendable {
         return options
     }
 
-    /// Distinguishes them from other requirements.
+    /// One line that identifies these requirements.
     package var summary: String {
         "\(model.digest) \(backend ?? "any") \(precision ?? "any")"
     }
 
     /// Maximum length of a path on the wire, in characters.
     private static let maxPathLength = 1000
-    /// Maximum LoRA files on the wire.
+    /// Maximum number of LoRA files on the wire.
     private static let maxLoRAs = 64
 
     init(_ wire: WireRefusal) throws(FrameError) {
@@ -68,14 +68,14 @@ package struct WorkerRequirements: Equatable, Sendable {
 package struct ModelParts: Equatable, Sendable {
     package var vae: String?
     package var base: String?
-    /// With its share of the schedule.
+    /// The refiner, followed by its share of the schedule.
     package var refiner: String?
 
     package init(vae: String? = nil, base: String? = nil, refiner: String? = nil) {
         (self.vae, self.base, self.refiner) = (vae, base, refiner)
     }
 
-    /// Names and values of the flags that are given.
+    /// Names and values of the flags that were given.
     package var flags: [(name: String, value: String)] {
         [("vae", vae), ("base", base), ("refiner", refiner)].compactMap { name, value in
             value.map { (name, $0) }

@@ -2,11 +2,11 @@ import CZeroMQ
 import Foundation
 import Glibc
 
-/// A process on some machine, distinguished from every other that ever has its pid.
+/// A process on a machine, distinguished from every other process that ever has its pid.
 package struct ProcessIdentity: Codable, Hashable, Sendable {
     /// Its pid.
     package let id: Int32
-    /// Start time, in the kernel's ticks since boot.
+    /// Start time, in clock ticks since boot.
     package let start: UInt64
     /// Boot id of the machine.
     package let boot: String
@@ -15,8 +15,7 @@ package struct ProcessIdentity: Codable, Hashable, Sendable {
         (self.id, self.start, self.boot) = (id, start, boot)
     }
 
-    /// The process that has this pid now; nil if there is none, or it has ended and was not yet
-    /// reaped.
+    /// The process that has this pid now; nil if there is none, or if it has ended but was not yet reaped.
     package init?(of id: Int32) {
         guard
             let boot = try? String(
@@ -33,8 +32,8 @@ package struct ProcessIdentity: Codable, Hashable, Sendable {
         )
     }
 
-    /// The fields of /proc/ID/stat after the name, which may contain anything: the state, which is the third of
-    /// all, comes first, and the start time, the 22nd, has the index 19.
+    /// The fields of /proc/ID/stat after the name, which may contain anything: the state, which is field 3, comes
+    /// first, and the start time, field 22, has the index 19.
     private static func fields(of id: Int32) -> [Substring]? {
         guard id > 0, let text = try? String(contentsOfFile: "/proc/\(id)/stat", encoding: .utf8),
             let name = text.lastIndex(of: ")")
@@ -43,7 +42,7 @@ package struct ProcessIdentity: Codable, Hashable, Sendable {
         return fields.count > 19 ? fields : nil
     }
 
-    /// Whether it still runs on this machine.
+    /// Whether it is still running on this machine.
     package var isAlive: Bool { ProcessIdentity(of: id) == self }
 
     /// Whether it was stopped by a signal or a debugger.
@@ -54,22 +53,22 @@ package struct ProcessIdentity: Codable, Hashable, Sendable {
         return isAlive
     }
 
-    /// The outcome of ending a process.
+    /// The outcome of terminating a process.
     package enum Ending: String, Sendable {
         case wasGone
         case ended
         case killed
-        /// It cannot be signalled, or does not end even when killed.
+        /// It cannot be signalled, or survives even SIGKILL.
         case stays
     }
 
-    /// Ends it with SIGTERM, then with SIGKILL if it has not ended in time. Another process that has
-    /// reused its pid is left alone.
+    /// Terminates it with SIGTERM, then with SIGKILL if it has not ended in time. A process that has reused its pid is
+    /// left alone.
     package func end(patience: Duration) -> Ending {
         let descriptor = tessera_pidfd_open(id)
         guard descriptor >= 0 else { return isAlive ? .stays : .wasGone }
         defer { close(descriptor) }
-        // The descriptor was opened first, so the process checked here is the one that is signalled.
+        // The descriptor was opened first, so the process that is checked here is the one that is signalled.
         guard isAlive else { return .wasGone }
         guard tessera_pidfd_signal(descriptor, SIGTERM) == 0 else {
             return isAlive ? .stays : .ended
@@ -79,7 +78,7 @@ package struct ProcessIdentity: Codable, Hashable, Sendable {
         return Self.wait(for: descriptor, .seconds(5)) ? .killed : .stays
     }
 
-    /// Waits until a descriptor becomes readable, which happens when its process ends.
+    /// Waits until a pidfd becomes readable, which happens when its process ends.
     private static func wait(for descriptor: Int32, _ time: Duration) -> Bool {
         let end = ContinuousClock.now + time
         while true {

@@ -3,15 +3,15 @@ import Glibc
 /// Standard input, output and error in whatever state the caller left them: closed, full, non-blocking, or a
 /// terminal that has gone away.
 package enum StandardStreams {
-    /// Opens those of the descriptors 0, 1 and 2 that are closed, and ignores SIGPIPE. Call this before anything
-    /// else opens a file: otherwise a socket could get number 2 and receive every log line.
+    /// Opens whichever of the descriptors 0, 1 and 2 are closed, and ignores SIGPIPE. Call this before anything else
+    /// opens a file: otherwise a socket could get descriptor 2 and receive every log line.
     ///
-    /// They are opened as `/dev/null` in the wrong mode, so that reading and writing still fail and a
-    /// result that cannot be printed is not taken for printed.
+    /// They are opened on `/dev/null` in the wrong mode, so that reads and writes still fail, and output that cannot be
+    /// written is noticed.
     package static func prepare() {
         for descriptor in STDIN_FILENO...STDERR_FILENO
         where fcntl(descriptor, F_GETFD) < 0 && errno == EBADF {
-            // The lowest free number is this one: those below it are open by now.
+            // The lowest free descriptor is this one: those below it are open by now.
             _ = open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY)
         }
         signal(SIGPIPE, SIG_IGN)
@@ -22,9 +22,8 @@ package enum StandardStreams {
     /// - Parameters:
     ///   - bytes: to write
     ///   - descriptor: open in any mode; a non-blocking one is polled
-    ///   - patience: timeout in milliseconds for a reader that does not read; negative waits indefinitely
-    /// - Returns: 0, or the `errno` of the failure, EAGAIN on a timeout. Part of the bytes may have been
-    ///   written then.
+    ///   - patience: timeout in milliseconds if nobody reads; negative waits indefinitely
+    /// - Returns: 0, or the `errno` of the failure, EAGAIN on a timeout; some of the bytes may have been written
     package static func write(
         _ bytes: [UInt8],
         to descriptor: Int32,

@@ -1,21 +1,22 @@
-/// Cells of 8×8 pixels in a window of a latent, at the same places of the latent in every window.
+/// The cells of 8×8 pixels in a window of a latent. Cells are aligned to the latent, so they are the same in every
+/// window.
 package struct CellGrid: Equatable, Sendable {
     package static let side = 8
 
-    /// Of the window, in latent pixels.
+    /// Size of the window, in latent pixels.
     package let height: Int
     package let width: Int
-    /// The first row and the first column of the window that belong to a cell, 0 to 7.
+    /// First row and first column of the window that belong to a cell, 0 to 7.
     package let row: Int
     package let column: Int
 
     /// - Parameters:
-    ///   - height: of the window
-    ///   - width: of the window
+    ///   - height: height of the window
+    ///   - width: width of the window
     ///   - top: the window's first row in the latent; may be negative
-    ///   - left: its first column
+    ///   - left: the window's first column; may be negative
     package init(height: Int, width: Int, top: Int, left: Int) {
-        /// From an edge to the next cell.
+        /// Distance from an edge to the next cell.
         func offset(_ edge: Int) -> Int { ((-edge) % Self.side + Self.side) % Self.side }
         self.init(height: height, width: width, row: offset(top), column: offset(left))
     }
@@ -27,19 +28,19 @@ package struct CellGrid: Equatable, Sendable {
 
     package var rows: Int { max(0, height - row) / Self.side }
     package var columns: Int { max(0, width - column) / Self.side }
-    /// Whole cells.
+    /// Number of whole cells.
     package var count: Int { rows * columns }
 
-    /// Pixels of one row of the window.
+    /// A run of pixels in one row of the window.
     struct Run {
-        /// The first one, counted row by row.
+        /// Index of the first pixel, in row-major order.
         let start: Int
         let count: Int
-        /// The cell, counted row by row, and the row in it; nil for pixels in no cell.
+        /// Index of the cell, in row-major order, and the row within it; nil for pixels in no cell.
         let cell: (index: Int, row: Int)?
     }
 
-    /// Calls `body` for all pixels of the window, in order.
+    /// Calls `body` for all pixels of the window, run by run, in order.
     func forEachRun(_ body: (Run) -> Void) {
         let (rows, columns) = (rows, columns)
         for y in 0..<height {

@@ -1,9 +1,9 @@
 import Engine
 
-/// The cells of latents that a relay was sent, at the relay.
+/// The cells of latents that a relay has received, kept at the relay.
 package struct KeptCells {
     private var cells: [UInt64: [Float]] = [:]
-    /// Their numbers as they came; those before `first` are forgotten.
+    /// Cell numbers in order of arrival; those before `first` have been forgotten.
     private var order: [UInt64] = []
     private var first = 0
     private var bytes = 0
@@ -12,11 +12,11 @@ package struct KeptCells {
 
     package init() {}
 
-    /// Keeps what came with a message.
+    /// Stores the cells that came with a message.
     ///
     /// - Parameters:
-    ///   - delta: the window
-    ///   - pixels: `[1, 1, n, channels]`
+    ///   - delta: the window's delta
+    ///   - pixels: the pixels sent with it, `[1, 1, n, channels]`
     package mutating func keep(_ delta: LatentDelta, _ pixels: Tensor?) {
         guard let pixels else { return }
         let channels = pixels.shape[3]
@@ -32,7 +32,7 @@ package struct KeptCells {
             }
         }
         let size = CellGrid.side * CellGrid.side * channels
-        // Equal cells of one window have one number, and come as often as they are there.
+        // Equal cells of one window share a number, and are sent as often as they occur.
         for (number, content) in added { add(number, Array(content.prefix(size))) }
     }
 
@@ -51,10 +51,10 @@ package struct KeptCells {
         }
     }
 
-    /// The whole window.
+    /// Reconstructs the whole window.
     ///
-    /// - Returns: `[1, height, width, channels]`; nil while cells of it are missing
-    /// - Throws: `FrameError` where cells have other channels
+    /// - Returns: `[1, height, width, channels]`; nil if any of its cells are missing
+    /// - Throws: `FrameError` if cells have a different number of channels
     package func latent(
         _ delta: LatentDelta,
         _ pixels: Tensor?

@@ -1,24 +1,24 @@
 import Engine
 
-/// A window of a latent without the cells that were sent to the same relay before. Windows of a step overlap: most of what one
-/// worker of a site needs was sent for another one.
+/// A window of a latent without the cells that were sent to the same relay before. The windows of a step overlap, so
+/// most of what one worker of a site needs was already sent for another.
 package struct LatentDelta: Equatable, Sendable {
     package let grid: CellGrid
-    /// The number of each cell, row by row: equal numbers are equal pixels.
+    /// The number of each cell, in row-major order; equal numbers mean equal pixels.
     package let cells: [UInt64]
-    /// The numbers of cells that are new, and sent with it.
+    /// The numbers of the new cells, which are sent with it.
     package let new: Range<UInt64>
 
     package init(grid: CellGrid, cells: [UInt64], new: Range<UInt64>) {
         (self.grid, self.cells, self.new) = (grid, cells, new)
     }
 
-    /// Whether pixels are sent with it.
+    /// Whether the pixels of a run are sent with it.
     func sends(_ run: CellGrid.Run) -> Bool {
         run.cell.map { new.contains(cells[$0.index]) } ?? true
     }
 
-    /// How many pixels are sent with it.
+    /// Number of pixels that are sent with it.
     var pixelCount: Int {
         var count = 0
         grid.forEachRun { if sends($0) { count += $0.count } }
@@ -27,7 +27,7 @@ package struct LatentDelta: Equatable, Sendable {
 }
 
 extension LatentDelta {
-    /// - Throws: `FrameError` unless the window and its tensor fit each other
+    /// - Throws: `FrameError` if the window and its tensor do not match
     init(_ wire: WireDelta, _ pixels: Tensor?, limits: FrameLimits) throws(FrameError) {
         let largest = UInt32(limits.tensor)
         guard wire.height > 0, wire.width > 0, wire.height <= largest, wire.width <= largest,

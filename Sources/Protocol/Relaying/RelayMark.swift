@@ -2,16 +2,16 @@ import Foundation
 
 /// What a relay adds to a worker's hello.
 package struct RelayMark: Hashable, Sendable {
-    /// Of the relay's process: 16 random bytes.
+    /// Id of the relay's process: 16 random bytes.
     package let id: [UInt8]
-    /// Which of the site's machines the worker is on: the fingerprint of its key, or its address.
+    /// The machine of the site that the worker runs on: the fingerprint of its key, or its address.
     package let machine: String
 
     static let idBytes = 16
 
     package init(id: [UInt8], machine: String) { (self.id, self.machine) = (id, machine) }
 
-    /// A new process's id.
+    /// A random id for a new process.
     package static func newID() -> [UInt8] { (0..<idBytes).map { _ in .random(in: .min ... .max) } }
 
     init(_ wire: WireRelay) throws(FrameError) {

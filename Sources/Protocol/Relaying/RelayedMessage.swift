@@ -1,8 +1,8 @@
 import Engine
 
-/// A message from the coordinator, as far as a relay reads it.
+/// A message from the coordinator, decoded as far as a relay needs it.
 package enum RelayedMessage: Sendable {
-    /// A task without what was sent before.
+    /// A task whose input lacks what was sent before.
     case task(RelayedTask)
     /// Machines that may fetch the model from the worker.
     case admit(Set<PublicKey>)
@@ -10,14 +10,14 @@ package enum RelayedMessage: Sendable {
     case welcome
     /// The relay was taken off the coordinator's list.
     case removed
-    /// The coordinator ends.
+    /// The coordinator is shutting down.
     case ended
-    /// A piece of the model's files: it is passed on as it is.
+    /// A chunk of the model's files; passed on unchanged.
     case file
-    /// Anything else: it is passed on as it is.
+    /// Anything else; passed on unchanged.
     case other
 
-    /// Whether the coordinator says with it that it ends, or that it has removed the relay.
+    /// Whether the message says that the coordinator is shutting down or has removed the relay.
     package var endsAll: Bool {
         switch self {
         case .removed, .ended: true
@@ -25,7 +25,7 @@ package enum RelayedMessage: Sendable {
         }
     }
 
-    /// - Throws: `FrameError` for a task that cannot be completed
+    /// - Throws: `FrameError` if a task cannot be completed
     package init(frames: [[UInt8]], limits: FrameLimits = FrameLimits()) throws(FrameError) {
         guard let head = frames.first, head.count <= limits.envelope,
             let envelope = try? WireEnvelope(received: head, depth: 8)
@@ -49,11 +49,11 @@ package enum RelayedMessage: Sendable {
     }
 }
 
-/// A task whose latent a relay completes.
+/// A task whose latent the relay completes.
 package struct RelayedTask: Sendable {
     package let unit: UnitID
     package let delta: LatentDelta
-    /// `[1, 1, n, channels]`; nil if all of it was sent before.
+    /// The pixels that were sent, `[1, 1, n, channels]`; nil if all of them were sent before.
     package let pixels: Tensor?
     private let envelope: WireEnvelope
     private let format: WireFormat
@@ -74,10 +74,10 @@ package struct RelayedTask: Sendable {
         format = try WireFormat(task.delta.elementType)
     }
 
-    /// The task for the worker.
+    /// The complete task for the worker.
     ///
-    /// - Parameter latent: the whole one, `[1, height, width, channels]`
-    /// - Returns: its frames
+    /// - Parameter latent: the whole latent, `[1, height, width, channels]`
+    /// - Returns: the frames of the message
     package func frames(_ latent: Tensor) -> [[UInt8]] {
         var whole = envelope
         whole.tensors = []

@@ -1,42 +1,42 @@
 import CSodium
 import Engine
 
-/// The cells of latents that were sent to a relay, at the coordinator. Cells are told apart by the bytes that are sent, so it does
-/// not matter where they come from, and those of another format are others.
+/// The cells of latents that were sent to a relay, kept at the coordinator. Cells are identified by the bytes that are
+/// sent, so their origin does not matter, and the same cell in another format counts as a different one.
 package struct SentCells {
-    /// Sixteen bytes of the BLAKE2b hash of a cell's bytes.
+    /// A 128-bit BLAKE2b hash of a cell's bytes.
     private struct Digest: Hashable {
         let high: UInt64
         let low: UInt64
     }
 
-    /// What the cells that a relay is expected to keep have in float32. A relay keeps twice as much.
+    /// Size in float32 of the cells that a relay is expected to keep, in bytes. A relay keeps twice as much.
     package static let budget = 64 << 20
 
     private var numbers: [Digest: UInt64] = [:]
-    /// The last ones, by their numbers modulo its count.
+    /// The most recent cells, indexed by number modulo its count.
     private var recent: [Digest?] = []
     private var channels = 0
     /// The number of the next new cell.
     private var next: UInt64
 
-    /// Numbers begin at random: a relay may keep cells of an earlier coordinator.
+    /// Numbers start at a random value, because a relay may still have cells of an earlier coordinator.
     package init() { next = UInt64.random(in: 1..<1 << 62) }
 
-    /// Assumes that nothing of what was sent has arrived.
+    /// Forgets everything, as if nothing that was sent had arrived.
     package mutating func forget() {
         numbers = [:]
         recent = recent.map { _ in nil }
     }
 
-    /// Cuts a window, of which everything counts as sent from now on.
+    /// Splits a window into cells, all of which count as sent from now on.
     ///
     /// - Parameters:
     ///   - latent: `[1, height, width, channels]`
     ///   - place: its rows and columns in the whole latent
-    ///   - format: in which it is sent
-    /// - Returns: what it is made of, and the pixels to send, `[1, 1, n, channels]`, nil for none; nil for a window that is too
-    ///   large for this
+    ///   - format: element type on the wire
+    /// - Returns: the delta, and the pixels to send, `[1, 1, n, channels]`, nil if there are none; nil if the window is
+    ///   too large
     package mutating func delta(
         of latent: Tensor,
         at place: Region,
@@ -50,7 +50,7 @@ package struct SentCells {
             top: place.rows.lowerBound,
             left: place.columns.lowerBound
         )
-        // Nothing that it refers to may be pushed out by what it adds.
+        // The cells that the delta adds must not evict those that it refers to.
         guard 2 * grid.count <= recent.count else { return nil }
         return latent.withFloats { floats in
             let firstNew = next
@@ -87,7 +87,7 @@ package struct SentCells {
         return number
     }
 
-    /// One for each cell.
+    /// One digest per cell.
     private func digests(of bytes: [UInt8], _ size: Int, _ grid: CellGrid) -> [Digest] {
         let pixel = channels * size
         let (row, cell) = (CellGrid.side * pixel, CellGrid.side * CellGrid.side * pixel)

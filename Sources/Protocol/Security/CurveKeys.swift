@@ -2,8 +2,8 @@ import CZeroMQ
 import Engine
 import Foundation
 
-/// The public half of a CURVE key pair (CurveZMQ, ZeroMQ RFC 26). It identifies a coordinator or a worker
-/// and is not secret.
+/// The public half of a CURVE key pair (CurveZMQ, ZeroMQ RFC 26). It identifies a coordinator or a worker, and is not
+/// secret.
 package struct PublicKey: Hashable, Sendable, CustomStringConvertible {
     /// 32 bytes in Z85 (ZeroMQ RFC 32): 40 characters.
     package let text: String
@@ -14,9 +14,9 @@ package struct PublicKey: Hashable, Sendable, CustomStringConvertible {
         self.text = text
     }
 
-    /// A key that was checked before.
+    /// Wraps a key that has already been validated.
     ///
-    /// - Returns: nil for no text
+    /// - Returns: nil if the text is empty
     init?(checked text: String) {
         guard !text.isEmpty else { return nil }
         self.text = text
@@ -33,7 +33,7 @@ package struct PublicKey: Hashable, Sendable, CustomStringConvertible {
     /// The 32 bytes.
     package var bytes: [UInt8] { Z85.bytes(of: text) }
 
-    /// What people compare keys by: 16 hexadecimal digits in groups of four.
+    /// A fingerprint for comparison by people: 16 hexadecimal digits in groups of four.
     package var fingerprint: String {
         let digits = Array(
             Self.digest(of: bytes).prefix(8).map { String(format: "%02x", $0) }.joined()
@@ -42,7 +42,7 @@ package struct PublicKey: Hashable, Sendable, CustomStringConvertible {
             .joined(separator: "-")
     }
 
-    /// BLAKE2b-256.
+    /// The BLAKE2b-256 digest.
     static func digest(of bytes: [UInt8]) -> [UInt8] {
         let hash = FileHash()
         bytes.withUnsafeBytes { hash.add(bytes: $0) }
@@ -67,14 +67,14 @@ extension PublicKey: Codable {
     }
 }
 
-/// A CURVE key pair. The secret half is never printed.
+/// A CURVE key pair. The secret key is never printed.
 package struct KeyPair: Sendable {
     package let publicKey: PublicKey
     let secret: String
 
-    /// A new, random pair.
+    /// Creates a random pair.
     ///
-    /// - Throws: `SocketError` where ZeroMQ was built without CURVE
+    /// - Throws: `SocketError` if ZeroMQ was built without CURVE
     package static func new() throws -> KeyPair {
         var (open, secret) = ([CChar](repeating: 0, count: 41), [CChar](repeating: 0, count: 41))
         guard zmq_curve_keypair(&open, &secret) == 0 else { throw SocketError.last("CURVE") }
@@ -88,7 +88,7 @@ package struct KeyPair: Sendable {
         (self.publicKey, self.secret) = (publicKey, secret)
     }
 
-    /// The pair with this secret half.
+    /// Creates the pair from its secret key.
     ///
     /// - Returns: nil unless there are 32 bytes
     init?(secretBytes: [UInt8]) {
@@ -96,10 +96,10 @@ package struct KeyPair: Sendable {
         self.init(secret: secret)
     }
 
-    /// The secret half, for an invitation.
+    /// The bytes of the secret key, for an invitation.
     var secretBytes: [UInt8] { Z85.bytes(of: secret) }
 
-    /// The pair with this secret half.
+    /// Creates the pair from its secret key.
     ///
     /// - Returns: nil unless it is 40 characters of Z85
     init?(secret: String) {
@@ -112,7 +112,7 @@ package struct KeyPair: Sendable {
     }
 }
 
-/// Keys as text, in ZeroMQ's format.
+/// Keys as text, in ZeroMQ's Z85 format.
 enum Z85 {
     private static let alphabet = Set(
         "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
@@ -134,7 +134,7 @@ enum Z85 {
         return bytes
     }
 
-    /// A multiple of four bytes as text.
+    /// Encodes bytes, whose number must be a multiple of four, as text.
     static func text(of bytes: [UInt8]) -> String? {
         var text = [CChar](repeating: 0, count: bytes.count / 4 * 5 + 1)
         return zmq_z85_encode(&text, bytes, bytes.count) == nil ? nil : String(zeroEnded: text)

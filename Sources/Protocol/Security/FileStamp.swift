@@ -1,6 +1,6 @@
 import Glibc
 
-/// Distinguishes versions of a file.
+/// Identifies a version of a file.
 struct FileStamp: Equatable, Sendable {
     private let inode: UInt64
     private let size: Int64

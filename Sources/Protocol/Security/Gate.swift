@@ -2,22 +2,22 @@ import CZeroMQ
 import Engine
 import Glibc
 
-/// The handler that ZeroMQ asks whether a key is admitted (ZAP, ZeroMQ RFC 27). Lives on the thread of the
-/// socket it guards.
+/// The ZAP handler, which ZeroMQ asks whether a key is admitted (ZeroMQ RFC 27). It lives on the thread of the socket
+/// that it guards.
 final class Gate {
     let raw: UnsafeMutableRawPointer
-    // Retains the context until the socket is closed, because destroying it would wait for that.
+    // Retains the context until the socket is closed, because destroying the context would wait for that.
     private let context: SocketContext
     private let allowed: AllowedKeys
     private var listed: Set<PublicKey>
     private var stamp: FileStamp?
-    /// Invitations, and machines that joined by them.
+    /// Keys of machines that joined with an invitation, and of invitations.
     private var members: Set<PublicKey>
     private var invited: Set<PublicKey>
     private var bookStamp: FileStamp?
     private(set) var rejections: [Rejection] = []
 
-    /// Maximum rejections stored until they are fetched.
+    /// Maximum number of rejections stored until they are fetched.
     private static let memory = 64
 
     init(_ allowed: AllowedKeys, in context: SocketContext) throws(SocketError) {
@@ -62,19 +62,19 @@ final class Gate {
         return [version, id, Array(status.utf8), [], Array((key?.text ?? "").utf8), []]
     }
 
-    /// The keys that are admitted, and may stay connected.
+    /// The keys that are admitted and may stay connected.
     func current() -> Set<PublicKey> {
         readAgain()
         return listed.union(allowed.own).union(members)
     }
 
-    /// Whether a key is admitted, and may stay connected.
+    /// Whether a key is admitted and may stay connected.
     func allows(_ key: PublicKey) -> Bool {
         readAgain()
         return isListed(key)
     }
 
-    /// Whether a key is an invitation's: it may connect, and ask to join.
+    /// Whether a key belongs to an invitation: it may connect and ask to join.
     func invites(_ key: PublicKey) -> Bool {
         readAgain()
         return invited.contains(key)

@@ -1,12 +1,12 @@
 import Synchronization
 
-/// Keys that a socket admits for now; replaced from another thread.
+/// Keys that a socket admits temporarily; may be replaced from another thread.
 package final class GuestList: Sendable {
     private let keys = Mutex<Set<PublicKey>>([])
 
     package init() {}
 
-    /// Most of them.
+    /// Maximum number of keys.
     package static let maxCount = 64
 
     package func replace(_ new: Set<PublicKey>) { keys.withLock { $0 = new } }

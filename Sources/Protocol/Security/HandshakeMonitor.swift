@@ -1,14 +1,14 @@
 import CZeroMQ
 import Synchronization
 
-/// What has happened to a socket's connections.
+/// What happened to a socket's connections.
 package struct ConnectionChanges: Equatable, Sendable {
     /// Failed handshakes.
     package var rejections: [Rejection] = []
-    /// Connections that were accepted, and are still open.
+    /// Connections that were accepted and are still open.
     package var opened: [Connection] = []
-    /// Whether a connection was lost and is there again: what was asked on the one before may be lost with it. Of sockets
-    /// that connect, to one other side.
+    /// Whether a lost connection has been re-established: earlier requests may have been lost. Only meaningful for
+    /// sockets that connect to a single peer.
     package var isReconnected = false
 }
 
@@ -23,7 +23,7 @@ final class HandshakeMonitor {
     private static let events =
         ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL
         | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED
-    /// Maximum events read per call.
+    /// Maximum number of events read per call.
     private static let maxEvents = 256
 
     init(
@@ -101,8 +101,8 @@ enum MultipartMessage {
     /// - Parameters:
     ///   - raw: the socket
     ///   - maxFrames: maximum number of frames to keep
-    ///   - inspect: is passed the first frame, and ZeroMQ's metadata of the second: after a poll it has
-    ///     none for a router's first one
+    ///   - inspect: receives the first frame and the second frame's metadata: after a poll, a router's first frame has
+    ///     none
     /// - Returns: at most the first `maxFrames` frames; nil if there is no message
     /// - Throws: `SocketError`
     static func receive(

@@ -1,12 +1,12 @@
 import Engine
 import Foundation
 
-/// Key files: `FILE` holds the secret half, readable by its owner only, `FILE.pub` the public one.
+/// Key files: `FILE` holds the secret key, readable by its owner only, and `FILE.pub` the public key.
 package enum KeyFile {
     /// Writes a new pair; existing files are not overwritten.
     ///
     /// - Returns: the public key
-    /// - Throws: `InputError` when a file exists already or cannot be written
+    /// - Throws: `InputError` if a file already exists or cannot be written
     package static func create(_ path: String) throws -> PublicKey {
         let pair = try KeyPair.new()
         try save(
@@ -25,7 +25,7 @@ package enum KeyFile {
 
     /// Reads a pair.
     ///
-    /// - Throws: `InputError` when the file contains no secret key, or others can read it
+    /// - Throws: `InputError` if the file contains no secret key, or others can read it
     package static func pair(_ path: String) throws(InputError) -> KeyPair {
         var status = stat()
         guard stat(path, &status) == 0 else { throw missing(path) }
@@ -49,7 +49,7 @@ package enum KeyFile {
 
     /// Reads the public key of a `.pub` file.
     ///
-    /// - Throws: `InputError` when there is none in it
+    /// - Throws: `InputError` if the file contains no public key
     package static func publicKey(_ path: String) throws(InputError) -> PublicKey {
         let lines = try lines(path)
         guard lines.count == 1, let key = PublicKey(text: lines[0]) else {
@@ -62,18 +62,18 @@ package enum KeyFile {
         return key
     }
 
-    /// Writes a public key, replacing a file.
+    /// Writes a public key, replacing any existing file.
     ///
-    /// - Throws: `OutputError` when it cannot be written
+    /// - Throws: `OutputError` if it cannot be written
     package static func savePublic(_ key: PublicKey, to path: String) throws(OutputError) {
         let file = try TemporaryFile(for: path)
         try file.write(Array("\(key)\n".utf8))
         try file.commit()
     }
 
-    /// The pair in a file, which is made if it does not exist.
+    /// Reads the pair in a file, which is created if it does not exist.
     ///
-    /// - Throws: `InputError` when it cannot be read or written
+    /// - Throws: `InputError` if it cannot be read or written
     package static func pairOrNew(_ path: String) throws -> KeyPair {
         var status = stat()
         if stat(path, &status) != 0, errno == ENOENT { _ = try create(path) }
@@ -82,7 +82,7 @@ package enum KeyFile {
 
     /// Reads a list of public keys: one per line, optionally followed by the owner's name.
     ///
-    /// - Throws: `InputError` with the line that is not a key
+    /// - Throws: `InputError` naming the line that is not a key
     package static func publicKeys(_ path: String) throws(InputError) -> Set<PublicKey> {
         var keys: Set<PublicKey> = []
         for (number, line) in try numberedLines(path) {
@@ -106,7 +106,7 @@ package enum KeyFile {
         try numberedLines(path).map(\.1)
     }
 
-    /// Non-empty lines without comments, with their numbers from 1.
+    /// Non-empty lines without comments, with their line numbers, counted from 1.
     private static func numberedLines(_ path: String) throws(InputError) -> [(Int, String)] {
         guard FileManager.default.fileExists(atPath: path) else { throw missing(path) }
         let text = try InputFile.text(path, limit: maxBytes)

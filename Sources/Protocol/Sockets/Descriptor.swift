@@ -1,10 +1,10 @@
 import Glibc
 
-/// An open file or socket, closed with its owner.
+/// An open file or socket, closed when its owner is destroyed.
 struct Descriptor: ~Copyable {
     let raw: Int32
 
-    /// - Returns: nil for a negative number, as failed calls return it
+    /// - Returns: nil for a negative number, which failed calls return
     init?(_ raw: Int32) {
         guard raw >= 0 else { return nil }
         self.raw = raw
@@ -12,15 +12,15 @@ struct Descriptor: ~Copyable {
 
     deinit { close(raw) }
 
-    /// A socket whose calls return at once, and which programs that are started do not inherit.
+    /// Creates a non-blocking socket that child processes do not inherit.
     static func socket(_ family: Int32) -> Descriptor? {
         let flags = SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue
         return Descriptor(Glibc.socket(family, Int32(flags), 0))
     }
 
-    /// Listens at a path in the file system.
+    /// Listens on a Unix socket path.
     ///
-    /// - Returns: nil where that fails
+    /// - Returns: nil on failure
     static func listener(at path: String) -> Descriptor? {
         guard let listener = socket(AF_UNIX) else { return nil }
         let isBound = withUnixAddress(path) { bind(listener.raw, $0, $1) == 0 } ?? false
@@ -28,7 +28,7 @@ struct Descriptor: ~Copyable {
         return listener
     }
 
-    /// - Returns: nil for a path that is too long
+    /// - Returns: nil if the path is too long
     static func withUnixAddress<Result>(
         _ path: String,
         _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result

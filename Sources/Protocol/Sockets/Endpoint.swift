@@ -3,16 +3,16 @@ import Glibc
 
 /// An address: `ipc://`, TCP on the loopback interface or, where allowed, TCP on the network.
 package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
-    /// In ZeroMQ's format.
+    /// The address in ZeroMQ's format.
     package let address: String
-    /// What it is reached through; see `through`.
+    /// The proxy through which it is reached; see `through`.
     package internal(set) var proxy: SocksProxy?
 
     /// Maximum length of a Unix socket's path, in bytes.
     private static let maxPathLength = 107
 
-    /// Wraps an address reported by ZeroMQ, unchecked: on a socket that also speaks IPv6
-    /// it writes 127.0.0.1 as [::ffff:127.0.0.1], which is converted back.
+    /// Wraps an address reported by ZeroMQ, without validation. On a socket that also supports IPv6, ZeroMQ writes
+    /// 127.0.0.1 as [::ffff:127.0.0.1], which is converted back.
     init(checked address: String) {
         let mapped = "tcp://[::ffff:"
         self.address =
@@ -26,17 +26,17 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
     package enum Reach: Sendable {
         /// Messages stay on this machine.
         case thisMachine
-        /// They are encrypted, or the user stated that they need not be.
+        /// Messages may leave this machine: they are encrypted, or the user stated that they need not be.
         case network
     }
 
-    /// Validates an address; names are resolved here, so that what is checked is what is used.
+    /// Validates an address. Names are resolved here, so that the address that is checked is the one that is used.
     ///
     /// - Parameters:
-    ///   - text: `ipc:///path`, `tcp://HOST:PORT`; to listen on all interfaces HOST is `*`, 0.0.0.0 or [::]
+    ///   - text: `ipc:///path` or `tcp://HOST:PORT`; to listen on all interfaces, HOST is `*`, 0.0.0.0 or [::]
     ///   - reach: the allowed range
-    ///   - keys: how to supply keys, for the error when encryption is required
-    /// - Throws: `InputError` for an invalid address, or one out of the allowed range
+    ///   - keys: how to supply keys, for the error message when encryption is required
+    /// - Throws: `InputError` if the address is invalid or out of the allowed range
     package init(
         _ text: String,
         reach: Reach = .thisMachine,
@@ -64,7 +64,7 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
         return address.split(separator: ":").last.flatMap { UInt16($0) }
     }
 
-    /// The host of a TCP endpoint, as it was written.
+    /// The host of a TCP endpoint, as written.
     package var host: String? {
         address.dropping(prefix: "tcp://").flatMap { rest in
             rest.lastIndex(of: ":").map { String(rest[..<$0]) }
@@ -110,7 +110,7 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
         guard !host.isEmpty else {
             throw InputError(text, "there is no host", fix: "Write tcp://127.0.0.1:PORT")
         }
-        // ZeroMQ would also accept names of network interfaces: those are never passed on.
+        // ZeroMQ would also accept names of network interfaces, so those are never passed on.
         let numbers =
             host == "*"
             ? [Address(text: "0.0.0.0", isLoopback: false)] : try resolve(host, in: text)
@@ -133,7 +133,7 @@ package struct Endpoint: Hashable, Sendable, CustomStringConvertible {
         let isLoopback: Bool
     }
 
-    /// All addresses of a name.
+    /// All addresses that a name resolves to.
     private static func resolve(_ host: String, in text: String) throws(InputError) -> [Address] {
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)

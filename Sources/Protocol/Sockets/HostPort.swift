@@ -1,17 +1,17 @@
 import Glibc
 
-/// A host and perhaps a port, as people write them: `HOST`, `HOST:PORT`, `[IPV6]` or `[IPV6]:PORT`. Pure: no name is
+/// A host and an optional port, as people write them: `HOST`, `HOST:PORT`, `[IPV6]` or `[IPV6]:PORT`. Names are not
 /// resolved.
 package struct HostPort: Equatable, Sendable {
-    /// A name or an address; those of IPv6 without their brackets.
+    /// A name or an address; IPv6 addresses without brackets.
     package let host: String
-    /// 0 lets the system choose one; nil if none is written.
+    /// The port; 0 lets the system choose one, nil if none is given.
     package let port: UInt16?
 
-    /// Longest name, in bytes (RFC 1035).
+    /// Maximum length of a name, in bytes (RFC 1035).
     private static let maxName = 253
 
-    /// Nil if it is not written like this, or the host cannot be a name or an address.
+    /// Returns nil if the text has another form, or the host cannot be a name or an address.
     package init?(_ text: some StringProtocol) {
         var host = text[...]
         var port: UInt16?
@@ -31,10 +31,10 @@ package struct HostPort: Equatable, Sendable {
         (self.host, self.port) = (String(host), port)
     }
 
-    /// The host with the brackets of IPv6, as addresses and links have it.
+    /// The host as in addresses and links, with brackets for IPv6.
     package var written: String { host.contains(":") ? "[\(host)]" : host }
 
-    /// Whether it is the name or an address of the loopback interface.
+    /// Whether the host is a name or an address of the loopback interface.
     package var isLoopback: Bool {
         host == "localhost" || host == "::1" || host.hasPrefix("127.") && Self.isIPv4(host)
     }
@@ -49,15 +49,15 @@ package struct HostPort: Equatable, Sendable {
         return inet_pton(AF_INET, text, &address) == 1
     }
 
-    /// Labels of letters, digits, hyphens and underscores, in any script: names are resolved elsewhere. An asterisk means
-    /// every interface.
+    /// Accepts labels of letters, digits, hyphens and underscores, in any script: names are resolved elsewhere. An
+    /// asterisk means all interfaces.
     private static func isName(_ text: String) -> Bool {
         if text == "*" { return true }
         guard (1...maxName).contains(text.utf8.count) else { return false }
-        // The last dot of a full name.
+        // Drops the trailing dot of a fully qualified name.
         let labels = (text.hasSuffix(".") ? text.dropLast() : text[...])
             .split(separator: ".", omittingEmptySubsequences: false)
-        // Numbers alone are an address, and must be a whole one.
+        // All-numeric labels are an address, and must form a complete one.
         guard !labels.allSatisfy({ $0.allSatisfy { "0"..."9" ~= $0 } }) || isIPv4(text) else {
             return false
         }

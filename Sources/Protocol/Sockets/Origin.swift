@@ -3,11 +3,11 @@ import Glibc
 
 /// The origin of a message.
 package struct Origin: Equatable, Sendable {
-    /// The key with which its sender authenticated; nil without authentication.
+    /// The key with which the sender authenticated; nil without authentication.
     package private(set) var key: PublicKey?
-    /// The sender's address; empty for processes of this host over `ipc://`.
+    /// The sender's address; empty for processes on this host over `ipc://`.
     package private(set) var address = ""
-    /// The connection that it arrived on; nil if that has closed already.
+    /// The connection on which the message arrived; nil if it has already closed.
     package private(set) var connection: Connection?
 
     init() {}
@@ -17,13 +17,13 @@ package struct Origin: Equatable, Sendable {
         func property(_ name: String) -> String? {
             zmq_msg_gets(&message, name).map { String(cString: $0) }
         }
-        // The gate has checked it: it is the user id that the gate assigned.
+        // Already checked: it is the user id that the gate assigned.
         key = property("User-Id").flatMap(PublicKey.init(checked:))
         let peer = property("Peer-Address") ?? ""
-        // Over ipc:// it ends in the sender's uid, gid and pid, behind nothing or the name of this host.
+        // Over ipc:// it ends with the sender's uid, gid and pid, preceded by nothing or by this host's name.
         let parts = peer.split(separator: ":", omittingEmptySubsequences: false)
         let isLocal = parts.count == 4 && parts.dropFirst().allSatisfy { UInt32($0) != nil }
-        // A socket that also speaks IPv6 reports IPv4 addresses in this form.
+        // A socket that also supports IPv6 reports IPv4 addresses in this form.
         let mapped = "::ffff:"
         address = isLocal ? "" : String(peer.dropFirst(peer.hasPrefix(mapped) ? mapped.count : 0))
         let descriptor = zmq_msg_get(&message, ZMQ_SRCFD)
@@ -31,13 +31,13 @@ package struct Origin: Equatable, Sendable {
     }
 }
 
-/// One connection of a socket, to be closed from this side: ZeroMQ has no call that closes one of many.
+/// One connection of a socket, so that it can be closed from this side: ZeroMQ has no call that closes one of many.
 package struct Connection: Hashable, Sendable {
     private let descriptor: Int32
-    /// Distinguishes it from a later one with the same descriptor.
+    /// Distinguishes the connection from a later one with the same descriptor.
     private let inode: UInt64
 
-    /// - Returns: nil unless it is a connection
+    /// - Returns: nil if the descriptor is not a socket
     init?(descriptor: Int32) {
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else {
@@ -46,10 +46,10 @@ package struct Connection: Hashable, Sendable {
         (self.descriptor, inode) = (descriptor, UInt64(status.st_ino))
     }
 
-    /// Whether it has not ended.
+    /// Whether the connection is still open.
     package var isOpen: Bool { Connection(descriptor: descriptor) == self }
 
-    /// The other side's address; empty for processes of this host over `ipc://`, nil if it has ended.
+    /// The peer's address; empty for processes on this host over `ipc://`, nil if the connection has ended.
     package var peerAddress: String? {
         guard isOpen else { return nil }
         var storage = sockaddr_storage()
@@ -67,11 +67,11 @@ package struct Connection: Hashable, Sendable {
         return String(zeroEnded: host).replacing("::ffff:", with: "")
     }
 
-    /// Bytes that the other side's system has acknowledged since the connection began, of a TCP connection on Linux 4.1 or
-    /// later; nil elsewhere, and if it has ended.
+    /// Bytes that the peer's system has acknowledged since the connection began; TCP on Linux 4.1 or later only.
+    /// Otherwise, and if the connection has ended, nil.
     package var acknowledgedBytes: Int? {
         guard isOpen else { return nil }
-        // tcpi_bytes_acked of the kernel's struct tcp_info (linux/tcp.h), which Glibc's lacks.
+        // tcpi_bytes_acked in the kernel's struct tcp_info (linux/tcp.h); Glibc's version of the struct lacks it.
         let offset = 120
         var info = [UInt8](repeating: 0, count: offset + MemoryLayout<UInt64>.size)
         var size = socklen_t(info.count)
@@ -84,7 +84,7 @@ package struct Connection: Hashable, Sendable {
         return Int(clamping: bytes)
     }
 
-    /// Shuts the connection down, so that ZeroMQ sees it closed as if by the other side.
+    /// Shuts the connection down, so that ZeroMQ sees it as closed by the peer.
     func close() {
         guard isOpen else { return }
         shutdown(descriptor, Int32(SHUT_RDWR))

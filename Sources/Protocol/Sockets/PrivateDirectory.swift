@@ -7,16 +7,15 @@ package final class PrivateDirectory: Sendable {
     private static let prefix = "tessera-"
     private static let socketName = "coordinator"
 
-    /// Where the coordinator listens.
+    /// The endpoint on which the coordinator listens.
     package let endpoint: Endpoint
     private let path: String
-    /// Open on the directory and locked, as long as this process needs it.
+    /// The open directory, locked for as long as this process needs it.
     private let lock: FileLock
 
-    /// Creates one under `$XDG_RUNTIME_DIR`, or under /tmp if that is not set or its path is too
-    /// long for a socket.
+    /// Creates one under `$XDG_RUNTIME_DIR`, or under /tmp if that is not set or its path is too long for a socket.
     ///
-    /// - Throws: `InputError` when neither can be written
+    /// - Throws: `InputError` if neither is writable
     package init() throws(InputError) {
         let runtime = ProcessInfo.processInfo.environment["XDG_RUNTIME_DIR"]
         for base in [runtime, "/tmp"].compactMap(\.self) where base.utf8.count <= 60 {
@@ -56,21 +55,21 @@ package final class PrivateDirectory: Sendable {
         rmdir(directory)
     }
 
-    /// Removes this user's directories whose processes were killed: nobody holds their locks.
+    /// Removes this user's directories of processes that were killed: nobody holds their locks.
     private static func sweep(_ base: String) {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: base)) ?? []
         for name in names where name.hasPrefix(prefix) && name.count == prefix.count + 6 {
             let directory = "\(base)/\(name)"
             var status = stat()
             guard lstat(directory, &status) == 0, status.st_uid == getuid(),
-                // A new one is not locked yet.
+                // A new directory is not locked yet.
                 time(nil) - status.st_mtim.tv_sec > 60, lock(directory) != nil
             else { continue }
             remove(socket: "\(directory)/\(socketName)")
         }
     }
 
-    /// - Returns: nil where another process holds the lock, or in doubt
+    /// - Returns: nil if another process holds the lock, or if that is uncertain
     private static func lock(_ directory: String) -> FileLock? {
         let taken = InputError(directory, "it is another process's", fix: "Use another one")
         return try? FileLock(folder: directory, fix: taken.remedy, taken: taken)

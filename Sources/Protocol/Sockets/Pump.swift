@@ -1,13 +1,13 @@
 import Glibc
 
-/// Carries bytes both ways between two sockets whose calls return at once.
+/// Copies bytes in both directions between two non-blocking sockets.
 struct Pump {
     /// One direction.
     private struct Stream {
         let from: Int32
         let to: Int32
         private var buffer = [UInt8](repeating: 0, count: 1 << 16)
-        /// Bytes that are to be written.
+        /// Range of the buffer that is still to be written.
         private var full = 0..<0
         private(set) var isEnded = false
 
@@ -43,21 +43,22 @@ struct Pump {
         (there, back) = (Stream(from: near, to: far), Stream(from: far, to: near))
     }
 
-    /// What is awaited of the socket that one direction comes from and the other goes to.
+    /// The events to poll for on the socket that one direction reads from and the other writes to.
     private static func item(reading: Stream, writing: Stream) -> pollfd {
         item(reading.from, (reading.reads ? POLLIN : 0) | (writing.isEmpty ? 0 : POLLOUT))
     }
 
-    /// A negative number is passed over, as is a socket of which nothing is awaited: its end would be told again and again.
+    /// poll ignores negative descriptors. A socket without events is left out, too, because its hang-up would be
+    /// reported over and over.
     private static func item(_ socket: Int32, _ events: Int32) -> pollfd {
         pollfd(fd: events == 0 ? -1 : socket, events: Int16(events), revents: 0)
     }
 
-    /// Carries bytes until a side has ended and what it sent is through.
+    /// Copies bytes until one side has ended and everything that it sent has been delivered.
     ///
     /// - Parameters:
-    ///   - wakeup: once it is signalled, this ends soon
-    ///   - linger: how soon
+    ///   - wakeup: when it is signalled, this call ends within `linger`
+    ///   - linger: time left to deliver pending bytes
     consuming func run(until wakeup: Wakeup, linger: Duration) {
         var deadline: ContinuousClock.Instant?
         while !(there.isEnded && there.isEmpty || back.isEnded && back.isEmpty) {

@@ -5,7 +5,8 @@ import Synchronization
 
 /// A ZeroMQ context.
 ///
-/// `@unchecked Sendable`: the manual says that contexts are thread-safe.
+/// `@unchecked Sendable`: `raw` is constant, and a ZeroMQ context may be used from any thread (manual, zmq_ctx_new). Only
+/// `deinit` ends it, when nothing refers to it any more.
 package final class SocketContext: @unchecked Sendable {
     let raw: UnsafeMutableRawPointer
 
@@ -22,13 +23,13 @@ package final class SocketContext: @unchecked Sendable {
         self.raw = raw
     }
 
-    /// Waits until all its sockets are closed and have sent their pending messages, within their linger times.
+    /// Waits until all sockets are closed and have sent their pending messages, within their linger times.
     deinit {
         while zmq_ctx_term(raw) != 0, zmq_errno() == EINTR {}
     }
 }
 
-/// Another process listens at the endpoint.
+/// Another process is listening on the endpoint.
 package struct EndpointTaken: Error, Equatable, CustomStringConvertible {
     package let endpoint: Endpoint
 
@@ -36,7 +37,7 @@ package struct EndpointTaken: Error, Equatable, CustomStringConvertible {
         self.endpoint = endpoint
     }
 
-    /// The same as an error in the input, where nothing is known of the other process.
+    /// The same as an input error, if nothing is known about the other process.
     package var inputError: InputError {
         InputError(
             endpoint.address,
@@ -61,9 +62,9 @@ package enum Delivery: Equatable, Sendable {
 package struct Socket: ~Copyable {
     /// The two ends of the protocol.
     package enum Kind {
-        /// The coordinator's: every message begins with the peer's routing id.
+        /// For the coordinator: every message begins with the peer's routing id.
         case router
-        /// A worker's.
+        /// For a worker.
         case dealer
     }
 
@@ -73,14 +74,14 @@ package struct Socket: ~Copyable {
     private let limits: FrameLimits
     private let gate: Gate?
     private let monitor: HandshakeMonitor
-    /// What it is connected through; nil for nothing.
+    /// The tunnel that it is connected through, if any.
     private let tunnel = Mutex<SocksTunnel?>(nil)
 
     /// - Parameters:
-    ///   - kind: which end of the protocol
+    ///   - kind: which end of the protocol it is
     ///   - context: a coordinator with keys needs its own, because the gate belongs to the context
-    ///   - security: whom it admits
-    ///   - limits: on what it receives
+    ///   - security: which peers it admits
+    ///   - limits: limits on what it receives
     /// - Throws: `SocketError`
     package init(
         _ kind: Kind,
@@ -114,7 +115,7 @@ package struct Socket: ~Copyable {
         _ security: Security
     ) throws(SocketError) {
         func set(_ option: Int32, _ key: String) throws(SocketError) {
-            // With its terminating zero, as text and not as 32 bytes.
+            // Including the terminating zero, so that it is read as text and not as 32 bytes.
             guard zmq_setsockopt(raw, option, key, key.utf8.count + 1) == 0 else {
                 throw .last("zmq_setsockopt(\(option))")
             }
@@ -153,13 +154,13 @@ package struct Socket: ~Copyable {
         try set(ZMQ_MAXMSGSIZE, Int64(limits.tensor))
         try set(ZMQ_IPV6, Int32(1))
         try set(ZMQ_BACKLOG, Int32(512))
-        // Peers that connect and stay silent are dropped, and none can fill the memory with messages.
+        // Peers that connect and stay silent are dropped, and no peer can fill the memory with messages.
         try set(ZMQ_HANDSHAKE_IVL, Int32(5000))
         try set(ZMQ_RCVHWM, Int32(limits.waiting))
         if let unsent = limits.unsent { try set(ZMQ_SNDHWM, Int32(unsent)) }
         switch kind {
         case .router:
-            // A send to a peer that is gone fails instead of being dropped silently.
+            // A send to a peer that has gone fails, instead of being dropped silently.
             try set(ZMQ_ROUTER_MANDATORY, Int32(1))
         case .dealer:
             try set(ZMQ_RECONNECT_IVL, Int32(100))
@@ -169,18 +170,18 @@ package struct Socket: ~Copyable {
 
     deinit {
         monitor.stop()
-        // The manual lists one error: that this is not a socket.
+        // According to the manual, the only possible error is that this is not a socket.
         let status = zmq_close(raw)
         precondition(status == 0, "zmq_close: \(zmq_errno())")
         tunnel.withLock { $0 }?.end()
     }
 
-    /// Listens.
+    /// Starts to listen.
     ///
     /// - Returns: the endpoint with the port that the system chose
-    /// - Throws: `EndpointTaken` when another process listens there, else `InputError` that names the endpoint
+    /// - Throws: `EndpointTaken` if another process listens there, otherwise `InputError` naming the endpoint
     package borrowing func bind(_ endpoint: Endpoint) throws -> Endpoint {
-        // ZeroMQ takes over a path where somebody listens.
+        // ZeroMQ would take over a path on which somebody else listens.
         if let path = endpoint.path, UnixListener.exists(path) {
             throw EndpointTaken(endpoint: endpoint)
         }
@@ -201,9 +202,9 @@ package struct Socket: ~Copyable {
         return Endpoint(checked: String(zeroEnded: text))
     }
 
-    /// Connects now, or whenever the other side appears. Call once.
+    /// Connects now, or as soon as the other side appears. Call once.
     ///
-    /// - Throws: `InputError` that names the endpoint, `SocketError`
+    /// - Throws: `InputError` naming the endpoint, `SocketError`
     package borrowing func connect(_ endpoint: Endpoint) throws {
         var address = endpoint.address
         if let proxy = endpoint.proxy, let host = endpoint.host, let port = endpoint.port {
@@ -211,7 +212,7 @@ package struct Socket: ~Copyable {
             let way = try SocksTunnel(to: String(number), port, through: proxy)
             tunnel.withLock { $0 = way }
             address = way.entrance.address
-            // Looking for a path costs nothing: no longer and longer pauses.
+            // Checking for a path costs nothing, so there is no exponential back-off.
             var pause: Int32 = 0
             let size = MemoryLayout<Int32>.size
             guard zmq_setsockopt(raw, ZMQ_RECONNECT_IVL_MAX, &pause, size) == 0 else {
@@ -228,10 +229,10 @@ package struct Socket: ~Copyable {
         }
     }
 
-    /// What keeps a proxy from connecting it now; nil where nothing is known.
+    /// What currently keeps a proxy from connecting; nil if nothing is known.
     package borrowing func obstacle() -> String? { tunnel.withLock { $0 }?.obstacle }
 
-    /// Sends all frames or none; never waits.
+    /// Sends all frames or none; never blocks.
     package borrowing func send(_ frames: [[UInt8]]) throws(SocketError) -> Delivery {
         for (i, frame) in frames.enumerated() {
             let flags = ZMQ_DONTWAIT | (i + 1 < frames.count ? ZMQ_SNDMORE : 0)
@@ -250,19 +251,19 @@ package struct Socket: ~Copyable {
     package enum Arrival {
         case nothing
         case message([[UInt8]])
-        /// It has more frames than the protocol allows; their content was dropped.
+        /// The message has more frames than the protocol allows; their content was dropped.
         case oversized(first: [UInt8])
     }
 
-    /// Receives the next message; never waits. On a router the first frame is the routing id.
+    /// Receives the next message; never blocks. On a router the first frame is the routing id.
     package borrowing func receive() throws(SocketError) -> Arrival {
         try receive(knowing: { _ in true }).arrival
     }
 
     /// Like `receive`, but also returns where a message came from.
     ///
-    /// - Parameter isKnown: whether the origin for this routing id is known already
-    /// - Returns: the message, and its origin unless that was known
+    /// - Parameter isKnown: whether the origin of this routing id is already known
+    /// - Returns: the message, and its origin unless that is already known
     /// - Throws: `SocketError`
     package borrowing func receive(
         knowing isKnown: ([UInt8]) -> Bool
@@ -279,22 +280,22 @@ package struct Socket: ~Copyable {
         return (isTooLong ? .oversized(first: frames[0]) : .message(frames), origin)
     }
 
-    /// The keys that may be connected, by the current lists; nil where everybody may.
+    /// The keys that the current lists allow; nil if everybody is allowed.
     package borrowing func allowedKeys() -> Set<PublicKey>? { gate?.current() }
 
-    /// Whether a key may be connected, by the current lists; everybody may where there are no keys.
+    /// Whether the current lists allow a key; without keys everybody is allowed.
     package borrowing func allows(_ key: PublicKey?) -> Bool {
         guard let gate else { return true }
         return key.map(gate.allows) ?? false
     }
 
-    /// Whether a key is an invitation's, which may do nothing but join.
+    /// Whether a key belongs to an invitation, which allows nothing but joining.
     package borrowing func invites(_ key: PublicKey?) -> Bool {
         guard let gate, let key else { return false }
         return gate.invites(key)
     }
 
-    /// Closes a connection from this side; no effect if it has ended.
+    /// Closes a connection from this side; no effect if it has already ended.
     package borrowing func disconnect(_ connection: Connection) { connection.close() }
 
     /// Failed handshakes since the last call, up to a maximum.
@@ -305,14 +306,13 @@ package struct Socket: ~Copyable {
     /// Handshakes and accepted connections since the last call, up to a maximum.
     package borrowing func connectionChanges() throws(SocketError) -> ConnectionChanges {
         var changes = try monitor.takeChanges()
-        // The monitor of the same socket reports the gate's rejections a second time.
+        // The same socket's monitor reports the gate's rejections a second time.
         if gate != nil { changes.rejections.removeAll { $0 == .notAllowed(nil) } }
         changes.rejections = (gate?.takeRejections() ?? []) + changes.rejections
         return changes
     }
 
-    /// Waits until a message arrives, the wake-up is signalled or the timeout ends; meanwhile admits
-    /// peers.
+    /// Waits until a message arrives, the wake-up is signalled or the timeout expires; admits peers meanwhile.
     package borrowing func wait(_ wakeup: Wakeup, for time: Duration) throws(SocketError) {
         var items = [zmq_pollitem_t](repeating: zmq_pollitem_t(), count: gate == nil ? 2 : 3)
         items[0].socket = raw

@@ -1,7 +1,7 @@
 import CZeroMQ
 
 extension String {
-    /// A string from a C function: the characters before the first zero.
+    /// Creates a string from a C buffer: the characters before the first zero.
     init(zeroEnded characters: [CChar]) {
         self.init(
             decoding: characters.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) },
@@ -20,7 +20,7 @@ package struct SocketError: Error, Equatable, CustomStringConvertible {
         self.code = code
     }
 
-    /// The last error that ZeroMQ reported on this thread.
+    /// ZeroMQ's last error on this thread.
     static func last(_ operation: String) -> SocketError {
         SocketError(operation, code: zmq_errno())
     }

@@ -2,14 +2,14 @@ import Glibc
 
 /// Connects through a SOCKS5 proxy without a password.
 struct SocksClient: Sendable {
-    /// The other side's address, in numbers.
+    /// The destination, as a numeric address.
     let host: String
     let port: UInt16
     let proxy: SocksProxy
 
-    /// What became of an attempt.
+    /// The outcome of an attempt to connect.
     enum Outcome: ~Copyable {
-        /// Its calls return at once.
+        /// Connected; the socket is non-blocking.
         case connected(Descriptor)
         case failed(String)
     }
@@ -19,12 +19,12 @@ struct SocksClient: Sendable {
         init(_ text: String) { self.text = text }
     }
 
-    /// Connects to the proxy, and through it.
+    /// Connects to the proxy, and through it to the destination.
     ///
     /// - Parameters:
-    ///   - time: how long that may take
-    ///   - wakeup: ends the attempt when it is signalled
-    /// - Returns: what became of it
+    ///   - time: timeout
+    ///   - wakeup: aborts the attempt when it is signalled
+    /// - Returns: the outcome
     func connect(within time: Duration, unless wakeup: Wakeup) -> Outcome {
         let deadline = ContinuousClock.now + time
         do throws(Problem) {
@@ -36,7 +36,7 @@ struct SocksClient: Sendable {
         }
     }
 
-    /// Tries the addresses that the proxy's name has.
+    /// Tries the addresses that the proxy's name resolves to.
     private func reachProxy(
         _ deadline: ContinuousClock.Instant,
         _ wakeup: Wakeup

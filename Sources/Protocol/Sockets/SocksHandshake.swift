@@ -1,26 +1,26 @@
 import Glibc
 
-/// The messages with which a client asks a SOCKS5 proxy without a password for a connection (RFC 1928). Pure.
+/// The client's messages for a connection through a SOCKS5 proxy without a password (RFC 1928).
 enum SocksHandshake {
     /// Version 5, and one method: no authentication.
     static let greeting: [UInt8] = [5, 1, 0]
-    /// Bytes of the answer to the greeting.
+    /// Length of the answer to the greeting, in bytes.
     static let choiceSize = 2
-    /// Bytes of the beginning of the reply, which says how long it is.
+    /// Length of the beginning of the reply, from which the total length is known.
     static let replyHeadSize = 5
 
-    /// What the answer to the greeting says against going on; nil if nothing.
+    /// Why the answer to the greeting does not allow the handshake to continue; nil if it does.
     static func problem(choice: [UInt8]) -> String? {
         guard choice.count == choiceSize, choice[0] == 5 else { return notSocks }
-        return choice[1] == 0 ? nil : "it wants a password, and those are not supported"
+        return choice[1] == 0 ? nil : "it requires a password, which is not supported"
     }
 
-    /// Asks for a connection.
+    /// The request for a connection.
     ///
     /// - Parameters:
-    ///   - host: an address in numbers, without brackets
-    ///   - port: its port
-    /// - Returns: nil for anything but an address
+    ///   - host: a numeric address, without brackets
+    ///   - port: the destination's port
+    /// - Returns: nil if `host` is not an address
     static func request(host: String, port: UInt16) -> [UInt8]? {
         var (four, six) = (in_addr(), in6_addr())
         let address: [UInt8]
@@ -34,7 +34,7 @@ enum SocksHandshake {
         return [5, 1, 0] + address + [UInt8(port >> 8), UInt8(port & 0xff)]
     }
 
-    /// Bytes of the whole reply that begins like this; nil if it is none.
+    /// Total length of a reply that begins like this, in bytes; nil if it is not a reply.
     static func replySize(_ head: [UInt8]) -> Int? {
         guard head.count == replyHeadSize, head[0] == 5 else { return nil }
         switch head[3] {
@@ -45,7 +45,7 @@ enum SocksHandshake {
         }
     }
 
-    /// What the reply says against going on; nil if the connection is there.
+    /// Why the connection failed, according to the reply; nil if it was established.
     static func problem(reply head: [UInt8]) -> String? {
         guard replySize(head) != nil else { return notSocks }
         let reasons = [
@@ -56,5 +56,5 @@ enum SocksHandshake {
         return "it cannot reach the coordinator: \(reasons[Int(head[1])] ?? "error \(head[1])")"
     }
 
-    static let notSocks = "what listens there is no SOCKS5 proxy"
+    static let notSocks = "the server there is not a SOCKS5 proxy"
 }

@@ -2,9 +2,9 @@ import Engine
 
 /// A SOCKS5 proxy through which a worker reaches its coordinator.
 package struct SocksProxy: Hashable, Sendable, CustomStringConvertible {
-    /// `HOST:PORT`.
+    /// The address, as `HOST:PORT`.
     package let address: String
-    /// The host without brackets, and the port in digits.
+    /// The host without brackets, and the port as text.
     let (host, port): (String, String)
 
     /// - Throws: `InputError` for anything but `HOST:PORT`
@@ -36,10 +36,10 @@ extension Endpoint {
     /// The same endpoint, reached through a proxy.
     ///
     /// - Parameters:
-    ///   - proxy: nil for none
-    ///   - reach: the allowed range: what goes through a proxy leaves this machine, whatever its address
+    ///   - proxy: the proxy; nil for none
+    ///   - reach: the allowed range; traffic through a proxy always leaves this machine, whatever its address
     /// - Returns: the endpoint
-    /// - Throws: `InputError` for a socket in the file system, and where nothing is encrypted
+    /// - Throws: `InputError` for a Unix socket, and if traffic is not encrypted
     package func through(_ proxy: SocksProxy?, reach: Reach) throws(InputError) -> Endpoint {
         guard let proxy else { return self }
         guard path == nil else {

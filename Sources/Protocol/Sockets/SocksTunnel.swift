@@ -1,49 +1,50 @@
 import Glibc
 import Synchronization
 
-/// Carries one socket's connection through a SOCKS5 proxy, on a thread of its own. ZeroMQ connects to a path in the file system,
-/// where something listens only while the proxy has a connection for it: then ZeroMQ sees a coordinator that is there or is not.
+/// Carries one socket's connection through a SOCKS5 proxy, on a separate thread. ZeroMQ connects to a Unix socket on
+/// which we listen only while the proxy has a connection for it, so to ZeroMQ the coordinator appears to be either
+/// there or not.
 ///
-/// ZeroMQ's own SOCKS client is not used: up to version 4.3.5 it aborts the process when a socket is closed while its proxy
-/// does not answer, or cannot reach the other side.
+/// ZeroMQ's own SOCKS client is not used: up to version 4.3.5 it aborts the process if a socket is closed while its
+/// proxy does not answer or cannot reach the other side.
 final class SocksTunnel: Sendable {
-    /// Where ZeroMQ connects to.
+    /// The endpoint that ZeroMQ connects to.
     let entrance: Endpoint
     private let directory: PrivateDirectory
     private let state: State
     private let thread: NamedThread
 
-    /// What the thread and its owner share.
+    /// State shared between the thread and its owner.
     private final class State: Sendable {
         let wakeup: Wakeup
-        /// What kept the last attempt from succeeding; nil after one that succeeded.
+        /// Why the last attempt failed; nil after a success.
         let obstacle = Mutex<String?>(nil)
 
         init() throws(SocketError) { wakeup = try Wakeup() }
 
-        /// The wake-up is signalled once, to end, and never cleared.
+        /// The wake-up is signalled once, to stop the thread, and never cleared.
         func isEnding(after time: Duration = .zero) -> Bool {
             var item = pollfd(fd: wakeup.descriptor, events: Int16(POLLIN), revents: 0)
             return poll(&item, 1, Int32(time.milliseconds)) > 0
         }
     }
 
-    /// Between two attempts, at first and at most.
+    /// Pause between two attempts: initial and maximum (exponential back-off).
     private static let pauses: (first: Duration, last: Duration) = (
         .milliseconds(250), .seconds(4)
     )
-    /// For the proxy to answer; it may take a while to find out that nobody is there.
+    /// Timeout of the proxy, which may take a while to find out that nobody is there.
     private static let patience: Duration = .seconds(20)
-    /// ZeroMQ looks for the path ten times a second.
+    /// How long to wait for ZeroMQ, which tries the path ten times per second.
     private static let welcome: Duration = .seconds(3)
-    /// For what is still on its way when the socket is closed.
+    /// Time to deliver pending bytes after the socket is closed.
     private static let linger: Duration = .seconds(1)
 
     /// - Parameters:
-    ///   - host: the other side's address, in numbers
-    ///   - port: its port
-    ///   - proxy: the way
-    /// - Throws: `InputError` when no directory for the path can be made, `SocketError`
+    ///   - host: the destination, as a numeric address
+    ///   - port: the destination's port
+    ///   - proxy: the proxy to use
+    /// - Throws: `InputError` if no directory for the path can be created, `SocketError`
     init(to host: String, _ port: UInt16, through proxy: SocksProxy) throws {
         let (directory, state) = (try PrivateDirectory(), try State())
         (self.directory, self.state, entrance) = (directory, state, directory.endpoint)
@@ -53,10 +54,10 @@ final class SocksTunnel: Sendable {
         }
     }
 
-    /// What keeps it from working now.
+    /// What currently keeps the tunnel from working.
     var obstacle: String? { state.obstacle.withLock { $0 } }
 
-    /// Ends it, once what was sent is through.
+    /// Stops the tunnel after delivering what was sent.
     func end() {
         state.wakeup.signal()
         thread.join()
@@ -80,7 +81,7 @@ final class SocksTunnel: Sendable {
         }
     }
 
-    /// Waits for ZeroMQ's connection.
+    /// Waits for ZeroMQ to connect.
     private static func accept(at path: String, _ state: State) -> Descriptor? {
         defer { unlink(path) }
         guard let listener = Descriptor.listener(at: path) else { return nil }

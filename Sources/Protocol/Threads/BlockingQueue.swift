@@ -1,7 +1,8 @@
-/// Passes elements from one thread to another, which waits on a condition variable: never use it on
-/// Swift's cooperative pool.
+/// Passes elements from one thread to another, which waits on a condition variable: never use it on Swift's cooperative
+/// thread pool.
 ///
-/// `@unchecked Sendable`: `elements` is touched only under `condition`'s lock.
+/// `@unchecked Sendable`: `elements` is accessed only while holding `condition`'s lock. A `Mutex` has no condition
+/// variable to wait on.
 package final class BlockingQueue<Element: Sendable>: @unchecked Sendable {
     private let condition = MonotonicCondition()
     private var elements: [Element] = []
@@ -23,7 +24,7 @@ package final class BlockingQueue<Element: Sendable>: @unchecked Sendable {
         }
     }
 
-    /// What is there now, without waiting.
+    /// Returns what is there now, without waiting.
     package func takeAll() -> [Element] {
         condition.withLock {
             defer { elements = [] }
@@ -31,9 +32,9 @@ package final class BlockingQueue<Element: Sendable>: @unchecked Sendable {
         }
     }
 
-    /// Waits for the next element, up to a deadline. It does not matter whether the wall clock is set meanwhile.
+    /// Waits for the next element, up to a deadline. Changes of the wall clock do not matter.
     ///
-    /// - Returns: nil at the deadline
+    /// - Returns: nil if the deadline has passed
     package func take(before deadline: ContinuousClock.Instant) -> Element? {
         condition.withLock {
             while elements.isEmpty {

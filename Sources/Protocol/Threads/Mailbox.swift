@@ -3,7 +3,7 @@ import Foundation
 import Glibc
 import Synchronization
 
-/// An `eventfd` in the poll set of a socket's thread, with which other threads wake it.
+/// An `eventfd` in the poll set of a socket's thread, through which other threads wake it.
 package final class Wakeup: Sendable {
     package let descriptor: Int32
 
@@ -17,17 +17,17 @@ package final class Wakeup: Sendable {
     /// Makes the descriptor readable.
     package func signal() {
         var one: UInt64 = 1
-        // Fails only when the counter is at its maximum, and then it is readable anyway.
+        // Fails only if the counter is at its maximum, and then the descriptor is readable anyway.
         _ = write(descriptor, &one, 8)
     }
 
-    /// Waits until it is signalled or the timeout ends.
+    /// Waits until it is signalled or the timeout expires.
     package func wait(for time: Duration) {
         var item = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         _ = poll(&item, 1, Int32(max(0, min(time.milliseconds + 1, 60_000))))
     }
 
-    /// Makes it unreadable again.
+    /// Makes the descriptor unreadable again.
     package func clear() {
         var count: UInt64 = 0
         _ = read(descriptor, &count, 8)
@@ -49,7 +49,7 @@ package final class Mailbox<Message: Sendable>: Sendable {
         wakeup.signal()
     }
 
-    /// Takes all messages in the order of posting.
+    /// Takes all messages, in the order of posting.
     package func take() -> [Message] {
         wakeup.clear()
         return messages.withLock { messages in

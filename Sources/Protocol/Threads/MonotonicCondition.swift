@@ -1,10 +1,10 @@
 import Foundation
 
-/// A lock, and a condition that threads wait for. Waits with a limit are measured on the monotonic clock: `NSCondition`
-/// measures them on the wall clock, and waits for an hour longer when that is set back by an hour.
+/// A lock with a condition variable. Timeouts are measured on the monotonic clock: `NSCondition` uses the wall clock,
+/// and waits an hour longer if that is set back by an hour.
 ///
-/// `@unchecked Sendable`: both handles stay at one address as long as this object lives, and POSIX allows all threads to
-/// use them.
+/// `@unchecked Sendable`: both pointers are constant, and POSIX allows any thread to use the mutex and the condition
+/// variable that they point to.
 package final class MonotonicCondition: @unchecked Sendable {
     private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
@@ -36,23 +36,23 @@ package final class MonotonicCondition: @unchecked Sendable {
         return try body()
     }
 
-    /// Wakes one thread that waits.
+    /// Wakes one waiting thread.
     package func signal() { pthread_cond_signal(condition) }
 
-    /// Wakes all threads that wait.
+    /// Wakes all waiting threads.
     package func broadcast() { pthread_cond_broadcast(condition) }
 
-    /// Waits for a signal; within `withLock` only. It may also return without one.
+    /// Waits for a signal; only within `withLock`. It may also return without one (spurious wake-up).
     package func wait() { pthread_cond_wait(condition, lock) }
 
-    /// The same with a limit.
+    /// Waits for a signal, with a timeout.
     ///
-    /// - Returns: false when the time is over
+    /// - Returns: false if the timeout has expired
     package func wait(within limit: Duration) -> Bool {
         guard limit > .zero else { return false }
         var end = timespec()
         clock_gettime(CLOCK_MONOTONIC, &end)
-        // A year is as good as for ever, and does not overflow.
+        // A year is practically indefinite, and does not overflow.
         let parts = min(limit, .seconds(365 * 86_400)).components
         end.tv_sec += Int(parts.seconds)
         end.tv_nsec += Int(parts.attoseconds / 1_000_000_000)

@@ -4,7 +4,7 @@ import Foundation
 package final class NamedThread: Sendable {
     private let ended = BlockingQueue<Void>()
 
-    /// Starts at once. `name` is what tools such as `top -H` show: at most 15 bytes.
+    /// Starts the thread. Tools such as `top -H` show `name`: at most 15 bytes.
     package init(_ name: String, stack: Int = 8 << 20, _ body: @escaping @Sendable () -> Void) {
         precondition(name.utf8.count <= 15, name)
         let ended = ended
@@ -17,6 +17,6 @@ package final class NamedThread: Sendable {
         thread.start()
     }
 
-    /// Waits for it to end. Call once.
+    /// Waits for the thread to end. Call once.
     package func join() { ended.take() }
 }

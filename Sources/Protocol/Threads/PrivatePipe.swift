@@ -6,7 +6,7 @@ package struct PrivatePipe: Sendable {
     package let reading: Int32
     package let writing: Int32
 
-    /// - Throws: `SocketError` when the limit of open files is reached
+    /// - Throws: `SocketError` if the limit on open files is reached
     package init() throws(SocketError) {
         var ends: [Int32] = [-1, -1]
         guard tessera_pipe(&ends) == 0 else { throw SocketError("pipe", code: errno) }

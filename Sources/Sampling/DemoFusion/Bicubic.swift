@@ -1,18 +1,18 @@
 import Engine
 
-/// Bicubic resizing with a = −0.75, half-pixel centres and clamped edges: PyTorch's
-/// `interpolate(mode="bicubic")`, with which the reference upsamples latents.
+/// Bicubic resizing with a = −0.75, half-pixel centres and clamped edges, like PyTorch's `interpolate(mode="bicubic")`,
+/// with which the reference implementation upsamples latents.
 package enum Bicubic {
     /// - Parameters:
     ///   - x: `[1, height, width, channels]`
-    ///   - size: rows and columns of the result
+    ///   - size: size of the result
     /// - Returns: `[1, size.height, size.width, channels]`
     package static func resize(_ x: Tensor, to size: Extent) -> Tensor {
         precondition(x.shape.count == 4 && x.shape[0] == 1, "\(x.shape)")
         let (h, w, c) = (x.shape[1], x.shape[2], x.shape[3])
         let rows = (0..<size.height).map { Tap(output: $0, from: h, to: size.height) }
         let columns = (0..<size.width).map { Tap(output: $0, from: w, to: size.width) }
-        // Along x first, then along y.
+        // Resizes along x first, then along y.
         let wide = Tensor(shape: [1, h, size.width, c]) { out in
             x.withFloats { x in
                 for y in 0..<h {
@@ -35,7 +35,7 @@ package enum Bicubic {
         }
     }
 
-    /// Four neighbours of one output sample along an axis, and their weights.
+    /// The four input samples for each output sample along an axis, and their weights.
     private struct Tap {
         let at: (Int, Int, Int, Int)
         let weight: (Float, Float, Float, Float)

@@ -1,6 +1,6 @@
 import Foundation
 
-/// The three decaying weights of DemoFusion (§3.3 and §3.4), functions of the timestep alone.
+/// The three decaying weights of DemoFusion (§3.3 and §3.4). They depend on the timestep only.
 package struct CosineSchedule: Equatable, Sendable {
     /// Exponents a₁ (skip residual), a₂ (dilated path) and a₃ (blur).
     package var exponents: [Double]
@@ -16,7 +16,7 @@ package struct CosineSchedule: Equatable, Sendable {
         self.sigma = sigma
     }
 
-    /// Weights at one timestep.
+    /// The weights at one timestep.
     package struct Weights: Equatable, Sendable {
         /// Weight of the noised upsampled latent in the skip residual.
         package let skip: Float

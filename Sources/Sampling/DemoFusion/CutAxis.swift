@@ -1,12 +1,11 @@
-/// One side of a latent, divided into pieces that no two windows share, starting from a cut anywhere
-/// in a range.
+/// One side of a latent, divided into non-overlapping pieces, with the first cut at any position in a range.
 ///
-/// Every piece is predicted by a full-size window: pieces at the ends are shorter, and their windows are
-/// shifted back into the latent, so that none is small or reads beyond the edge.
+/// Every piece is predicted by a full-size window. Pieces at the ends are shorter, and their windows are shifted back
+/// into the latent, so that no window is small or reads beyond the edge.
 struct CutAxis: Equatable, Sendable {
     /// One piece and the window that predicts it.
     struct Piece: Equatable, Sendable {
-        /// Start of its window.
+        /// Start of the window.
         let origin: Int
         /// The part of the window's prediction that is used.
         let kept: Range<Int>
@@ -15,7 +14,7 @@ struct CutAxis: Equatable, Sendable {
     let side: Int
     /// Length of a window.
     let window: Int
-    /// The range of the first cut; nil where one window spans the side.
+    /// Possible positions of the first cut; nil if one window spans the side.
     let cuts: ClosedRange<Int>?
     /// Number of pieces, the same for every cut.
     let count: Int
@@ -30,7 +29,8 @@ struct CutAxis: Equatable, Sendable {
             (cuts, count) = (nil, 1)
             return
         }
-        // As few pieces as possible, while the cut can still move by about half a window: a cut that cannot move is visible.
+        // As few pieces as possible while the cut can still move by about half a window: a cut that cannot move is
+        // visible.
         let rest = side % window
         let cuts =
             2 * rest <= window ? max(1, rest)...max(1, window - 1) : 1...(rest - 1)
@@ -38,7 +38,7 @@ struct CutAxis: Equatable, Sendable {
         count = 1 + (side - cuts.lowerBound + window - 1) / window
     }
 
-    /// - Parameter cut: one of `cuts`; ignored where there are none
+    /// - Parameter cut: one of `cuts`; ignored if `cuts` is nil
     /// - Returns: `count` pieces that cover the side
     func pieces(cut: Int) -> [Piece] {
         guard cuts != nil else { return [Piece(origin: 0, kept: 0..<side)] }

@@ -2,8 +2,8 @@ import Engine
 
 /// Averages the predictions of windows into one prediction for the whole latent.
 ///
-/// Windows are added in their order in the plan, never in order of arrival, so that the sum is
-/// bit-identical wherever they were computed.
+/// Windows are added in plan order, never in order of arrival, so that the sum is bit-identical wherever they were
+/// computed.
 package struct WindowAverage {
     private var sum: Tensor
     private var total: [Float]
@@ -17,8 +17,8 @@ package struct WindowAverage {
         total = Array(repeating: 0, count: latent.area)
     }
 
-    /// Adds one window's prediction, `[1, window.height, window.width, channels]`; the part of it
-    /// that lies in the margin or is not used is dropped.
+    /// Adds one window's prediction, `[1, window.height, window.width, channels]`, without the parts that lie in the
+    /// margin or are not used.
     package mutating func add(_ prediction: Tensor, at window: Window) {
         let channels = sum.shape[3]
         precondition(
@@ -51,7 +51,7 @@ package struct WindowAverage {
         }
     }
 
-    /// The mean, `[1, height, width, channels]`. Every latent pixel must have been covered.
+    /// The weighted mean, `[1, height, width, channels]`. Every latent pixel must have been covered.
     package func mean() -> Tensor {
         precondition(total.allSatisfy { $0 > 0 }, "a latent pixel lies in no window")
         var mean = sum
@@ -65,9 +65,9 @@ package struct WindowAverage {
     }
 }
 
-/// Elementwise steps of the method on whole latents.
+/// Elementwise steps of the method, on whole latents.
 package enum Fusion {
-    /// (1 − share)·a + share·b: the skip residual and the fusing of the two paths.
+    /// (1 − share)·a + share·b: used for the skip residual and for fusing the two paths.
     package static func blend(_ a: Tensor, _ b: Tensor, share: Float) -> Tensor {
         a.zip(b) { $0 * (1 - share) + $1 * share }
     }

@@ -1,13 +1,13 @@
 import Engine
 import Foundation
 
-/// Separable Gaussian blur of every channel, and the renormalisation that follows it.
+/// Separable Gaussian blur of every channel, followed by renormalisation.
 package enum GaussianBlur {
     /// The blurred copy that dilated sampling reads: kernel (2s−1)², rescaled to the mean and
     /// standard deviation of `latent` (DemoFusion §3.4).
     ///
     /// - Parameters:
-    ///   - latent: `[1, height, width, channels]`, with its margin
+    ///   - latent: `[1, height, width, channels]`, including its margin
     ///   - dilation: s
     ///   - sigma: standard deviation of the kernel, in latent pixels
     ///   - border: `zeros` pads with zeros, `inside` normalises by the weights of existing pixels

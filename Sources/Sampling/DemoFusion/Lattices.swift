@@ -1,7 +1,7 @@
 import Engine
 
-/// The dilated sub-lattices of one phase: every s-th sample along both axes, from each of the s×s
-/// starting points (DemoFusion §3.4, "dilated sampling").
+/// The dilated sub-lattices of one phase: every s-th sample along both axes, for each of the s×s starting points
+/// (DemoFusion §3.4, "dilated sampling").
 package struct LatticeGrid: Equatable, Sendable {
     package let latent: Extent
     package let rowStride: Int
@@ -27,18 +27,18 @@ package struct LatticeGrid: Equatable, Sendable {
 
     package var count: Int { rowStride * columnStride }
 
-    /// Size of the latent with its margin.
+    /// Size of the latent including its margin.
     package var padded: Extent {
         Extent(height: latent.height + padTop, width: latent.width + padLeft)
     }
 
-    /// The start of lattice `index` in the padded latent.
+    /// The starting point of lattice `index` in the padded latent.
     package func origin(of index: Int) -> (row: Int, column: Int) {
         let (row, column) = index.quotientAndRemainder(dividingBy: columnStride)
         return (row, column)
     }
 
-    /// Size of lattice `index`, in row-major order of starting points.
+    /// Size of lattice `index`; lattices are in row-major order of starting points.
     package func extent(_ index: Int) -> Extent {
         let (row, column) = index.quotientAndRemainder(dividingBy: columnStride)
         return Extent(
@@ -47,13 +47,13 @@ package struct LatticeGrid: Equatable, Sendable {
         )
     }
 
-    /// The zero-padded latent, `[1, height, width, channels]`.
+    /// Zero-pads a latent, `[1, height, width, channels]`.
     package func pad(_ latent: Tensor) -> Tensor {
         padTop == 0 && padLeft == 0
             ? latent : latent.padded(top: padTop, left: padLeft, bottom: 0, right: 0)
     }
 
-    /// Lattice `index` of a padded latent, `[1, height / s, width / s, channels]`.
+    /// Extracts lattice `index` of a padded latent, `[1, height / s, width / s, channels]`.
     package func view(_ index: Int, of padded: Tensor) -> Tensor {
         let (row, column) = index.quotientAndRemainder(dividingBy: columnStride)
         let (width, channels) = (padded.shape[2], padded.shape[3])

@@ -1,26 +1,26 @@
 import Engine
 
-/// Constrains a latent to a picture: content down to some resolution is taken from the picture, and
-/// everything finer is left unchanged.
+/// Constrains a latent to a picture: content up to some resolution is taken from the picture, and finer detail is left
+/// unchanged.
 ///
 ///     x ← x + A⁺A(s − x)
 ///
-/// where s is the encoded picture, A downsamples to the resolution and A⁺ upsamples. It is applied to every
-/// estimate of the clean latent, so that the constrained and the generated content are consistent (the
-/// range–null-space decomposition of Wang et al., 2023, arXiv 2212.00490; Choi et al., 2021, arXiv
-/// 2108.02938, do this to the noisy latent).
+/// where s is the encoded picture, A downsamples to that resolution and A⁺ upsamples. It is applied to every estimate
+/// of the clean latent, so that the constrained and the generated content are consistent (the range–null-space
+/// decomposition of Wang et al., 2023, arXiv 2212.00490; Choi et al., 2021, arXiv 2108.02938, apply it to the noisy
+/// latent).
 package struct PictureConstraint: Equatable, Sendable {
-    /// The latent of the picture.
+    /// Size of the phase's latent.
     package let latent: Extent
-    /// Rows and columns of the resolution down to which the picture is kept.
+    /// The resolution up to which the picture is kept, in rows and columns.
     package let grid: Extent
 
-    /// Nil where nothing is constrained.
+    /// Nil if nothing is constrained.
     ///
     /// - Parameters:
     ///   - fidelity: fraction of the picture's own resolution, 0…1
-    ///   - picture: rows and columns of the picture that are shown, in latent pixels of its own size
-    ///   - latent: of the phase
+    ///   - picture: size of the visible part of the picture at its own resolution, in latent pixels
+    ///   - latent: size of the phase's latent
     package init?(fidelity: Double, of picture: (height: Double, width: Double), latent: Extent) {
         guard fidelity > 0 else { return nil }
         func side(_ length: Double, _ limit: Int) -> Int {
@@ -38,8 +38,8 @@ package struct PictureConstraint: Equatable, Sendable {
 
     /// - Parameters:
     ///   - x: `[1, height, width, channels]`
-    ///   - picture: encoded at that size
-    /// - Returns: `x` with the picture's content down to the resolution, and its own content above it
+    ///   - picture: the encoded picture at that size
+    /// - Returns: `x` with the picture's content up to the resolution, and its own finer detail
     package func apply(to x: Tensor, _ picture: Tensor) -> Tensor {
         guard !isWhole else { return picture }
         let difference = (picture - x).resampled(height: grid.height, width: grid.width)

@@ -2,8 +2,8 @@ import Engine
 
 /// Steps of DemoFusion's phases (Du et al., CVPR 2024, arXiv 2311.16973).
 extension Sampler {
-    /// The views of a phase's next step: the whole latent in phase 1; then windows and lattices of the
-    /// latent after the skip residual.
+    /// The views of a phase's next step: the whole latent in phase 1, otherwise windows and lattices of the latent
+    /// after the skip residual.
     func demoFusionWork(
         for state: SamplerState,
         _ picture: Tensor?,
@@ -27,9 +27,9 @@ extension Sampler {
         return StepWork(mixed: mixed, windows: windows, views: views)
     }
 
-    /// The latent with a share c₁ of the noised upsampled one.
+    /// The latent after the skip residual: blended with the noised upsampled latent, whose weight is c₁.
     func skipResidual(_ state: SamplerState) -> Tensor {
-        // Under a mask phase 1 begins without a picture of what it changes.
+        // With a mask, phase 1 has no picture yet of what it changes.
         guard let source = state.source, state.mask == nil || !plan.phases[state.phase].isWhole
         else { return state.latent }
         let noised = scheduler.addNoise(source.upsampled, source.noise, at: state.step)
@@ -115,7 +115,7 @@ extension Sampler {
             guidance: guidance,
             prompts: guidance > 1 ? prompts : prompts.unguided,
             timeIDs: timeIDs(crop: crop, isRefined: isRefined),
-            // The refiner takes a latent alone.
+            // The refiner has no additional input channels.
             picture: isRefined ? nil : picture,
             imageGuidance: isRefined ? nil : imageGuidance,
             place: "phase \(state.phase + 1), step \(state.step + 1), \(what)"
@@ -124,9 +124,9 @@ extension Sampler {
 
     /// The factor that scales a view for the model.
     ///
-    /// Under `Border.zeros` we do as the authors' code does: it reads the factor from the scheduler
-    /// while the scheduler still stands where the last call left it, which is the step itself for
-    /// the first view, and one further for all others; at the start of a later phase, the end.
+    /// With `Border.zeros` we follow the authors' code. It reads the factor from the scheduler, which is still at the
+    /// position of the last call: the step itself for the first view, one further for all others, and the end of the
+    /// schedule at the start of a later phase.
     private func inputScale(of view: Int, at state: SamplerState) -> Float {
         let i = state.step
         guard plan.settings.border == .zeros, state.phase > 0, view > 0 || i == 0 else {
@@ -136,7 +136,7 @@ extension Sampler {
         return stale < scheduler.timesteps.count ? scheduler.inputScale(at: stale) : 1
     }
 
-    /// Takes one scheduler step; after the last one, anchors the latent to phase 1's statistics.
+    /// Takes one sampler step; after the last one, anchors the latent to phase 1's statistics.
     ///
     /// - Returns: whether this was the phase's last step
     func demoFusionStep(
@@ -184,7 +184,7 @@ extension Sampler {
         return true
     }
 
-    /// Starts a phase: upsamples the latent to its size and adds noise.
+    /// Starts a phase: upsamples the latent to the phase's size and adds noise.
     package func open(
         _ state: inout SamplerState,
         _ noise: some NoiseSource,
@@ -196,7 +196,7 @@ extension Sampler {
         begin(&state, with: upsampled, drawn, picture: picture)
     }
 
-    /// Adds noise to a clean latent, for the first step of a phase.
+    /// Adds noise to a clean latent, before the first step of a phase.
     func begin(
         _ state: inout SamplerState,
         with clean: Tensor,

@@ -2,7 +2,7 @@
 package enum UpscaleMode: String, CaseIterable, Sendable {
     /// The latent, by bicubic interpolation, as in the paper.
     case latent
-    /// The picture: decoded, enlarged with a Lanczos filter and encoded again. A latent pixel also says what lies inside
-    /// it, such as how steep an edge is, and that changes when a picture is enlarged.
+    /// The picture: decoded, enlarged with a Lanczos filter and encoded again. A latent pixel also encodes structure
+    /// within it, such as the steepness of an edge, and that changes when a picture is enlarged.
     case image
 }

@@ -2,19 +2,19 @@ import Engine
 
 /// Padding mode at the latent's edge.
 package enum Border: String, CaseIterable, Sendable {
-    /// Windows stay within the latent; jitter is limited there.
+    /// Windows stay within the latent, which limits their jitter at the edges.
     case inside
-    /// Windows may read a margin of zero padding, as the authors' code does.
+    /// Windows may extend into a margin of zero padding, as in the authors' code.
     case zeros
 }
 
 /// The layout of local windows; `--stride`.
 package enum WindowStride: Hashable, Sendable {
-    /// Overlapping, this many latent pixels apart, each window jittered on its own.
+    /// Overlapping windows, this many latent pixels apart, each jittered independently.
     case every(Int)
-    /// Side by side: every pixel is predicted once, and all cuts between windows are shifted together
-    /// ("SpotDiffusion", Frolov et al. 2024, arXiv 2407.15507, without wrapping round the edges). The
-    /// last steps of a phase use overlapping windows.
+    /// Windows side by side: every pixel is predicted once, and all cuts between windows are shifted together
+    /// ("SpotDiffusion", Frolov et al. 2024, arXiv 2407.15507, but without wrapping around the edges). The last steps
+    /// of a phase use overlapping windows.
     case window
 }
 
@@ -24,7 +24,7 @@ package struct Window: Equatable, Sendable {
     package var left: Int
     package var height: Int
     package var width: Int
-    /// Rows and columns of the latent for which its prediction is used; nil for all that it covers.
+    /// Rows and columns of the latent for which the window's prediction is used; nil for all that it covers.
     package var kept: Kept?
 
     package struct Kept: Equatable, Sendable {
@@ -37,7 +37,7 @@ package struct Window: Equatable, Sendable {
         self.kept = kept
     }
 
-    /// All that it covers.
+    /// The rectangle that the window covers.
     package var region: Region {
         Region(rows: top..<top + height, columns: left..<left + width)
     }
@@ -56,14 +56,14 @@ package struct Window: Equatable, Sendable {
 package struct WindowGrid: Equatable, Sendable {
     /// Size of the whole latent.
     package let latent: Extent
-    /// Size of one window: the model's native size, or the latent's side where that is shorter.
+    /// Size of one window: the model's native size, or the latent's side if that is shorter.
     package let window: Extent
     package let border: Border
     /// Largest shift of a window along one axis, (window − stride)/4; 0 for windows side by side.
     package let reach: Int
-    /// Offset of the crop ids: a margin above and to the left of the latent. It lets the model distinguish the
-    /// window in the corner from the whole picture; as wide as `reach`, and for windows side by side
-    /// as wide as with the default stride.
+    /// Offset of the crop ids: a virtual margin above and to the left of the latent, which lets the model distinguish
+    /// the window in the corner from the whole picture. It is as wide as `reach`, and for windows side by side as wide
+    /// as with the default stride.
     package let margin: Int
     private let layout: Layout
 
@@ -115,8 +115,8 @@ package struct WindowGrid: Equatable, Sendable {
         }
     }
 
-    /// A multiple of the length of every range that `windows(jitter:)` draws from: the remainders of
-    /// a uniform number below it are uniform.
+    /// A multiple of the size of every range that `windows(jitter:)` draws from, so that remainders of a uniform number
+    /// below it are uniform.
     package var drawSpan: Int {
         switch layout {
         case .overlapping: (2 * reach + 1) * (reach + 1)
@@ -126,9 +126,8 @@ package struct WindowGrid: Equatable, Sendable {
 
     /// All windows, shifted.
     ///
-    /// - Parameter jitter: draws an integer of the range; called for each window in turn, for x and
-    ///   then for y, and only for sides that can move, or once for x and once for y where all windows
-    ///   move together
+    /// - Parameter jitter: draws an integer from the range; called for each window in turn, for x and then for y, and
+    ///   only for sides that can move; or once for x and once for y if all windows move together
     /// - Returns: `count` windows, row by row
     /// - Throws: what `jitter` throws
     package func windows(
@@ -197,7 +196,7 @@ package struct WindowGrid: Equatable, Sendable {
         }
     }
 
-    /// Multiples of the stride, the last window shifted back to end at the edge.
+    /// Multiples of the stride, with the last window shifted back to end at the edge.
     private static func origins(side: Int, window: Int, _ stride: Int) -> [Int] {
         guard side > window else { return [0] }
         let count = (side - window - 1) / stride + 2

@@ -1,56 +1,56 @@
 import Engine
 
-/// A view that can be computed before the step that it belongs to begins.
+/// A view that can be computed before its step begins.
 package struct EarlyView: Sendable {
-    /// Its number among the views of that step.
+    /// Index among the views of that step.
     package let index: Int
     package let unit: WorkUnit
 }
 
-/// The views of the next step that can be cut while the present one is being computed. Predictions in, views out.
+/// The views of the next step that can be cut while the current one is still being computed. Predictions in, views out.
 ///
-/// A window needs the fused latent where it lies, and no more: the predictions of all windows that lie there too, and of all
-/// lattices, since every window has pixels of each. From predictions to views, fusing, the sampler's step, the skip residual
-/// and masks take every pixel by itself, so the code for a whole latent also makes a part of it, with the same bits. A
-/// lattice needs everything: its latent is given the mean and deviation of the whole.
+/// A window only needs the fused latent in its own area: the predictions of all windows that overlap it, and of all
+/// lattices, since every window has pixels of each. Fusion, the sampler's step, the skip residual and masks work pixel
+/// by pixel, so the code for the whole latent also computes a part of it, with bit-identical results. A lattice needs
+/// the whole latent, because it is normalised to the mean and standard deviation of the whole.
 ///
-/// No bit depends on these views: the next step cuts its own from the whole latent, and takes the answers to those that were
-/// computed already.
+/// The result does not depend on these views: the next step cuts its own views from the whole latent, and uses the
+/// answers for those that were already computed.
 package struct EarlyViews: Sendable {
     private let sampler: Sampler
-    /// Before the present step.
+    /// The state before the current step.
     private let state: SamplerState
     private let work: StepWork
     private let noise: any NoiseSource
-    /// Of the next step.
+    /// The window grid of the next step.
     private let grid: WindowGrid
-    /// What the network takes beside the latent.
+    /// The network's additional input channels.
     private let picture: Tensor?
 
-    /// By view of the present step.
+    /// Predictions by index of the current step's views.
     private var predictions: [Tensor?]
     private var latticesLeft: Int
-    /// The latent that the lattices predict, once all are there.
+    /// The lattices' prediction for the whole latent, once all lattices are there.
     private var dilated: Tensor?
-    /// Made while workers compute: nil until the first prediction.
+    /// Prepared while workers compute: nil until the first prediction.
     private var next: NextStep?
     private var bytes = 0
-    /// Of one view and its prediction, once there is one.
+    /// Bytes of one view and its prediction, once a view has been cut.
     private var viewBytes = 0
 
-    /// What views of the next step are cut with.
+    /// What is needed to cut views of the next step.
     private struct NextStep {
         let windows: NextWindows
-        /// Unit noise that the present step adds.
+        /// Unit noise that the current step adds.
         let drawn: Tensor?
-        /// By window: windows that lie there too, and have no prediction yet.
+        /// For each window, the number of overlapping windows that have no prediction yet.
         var missing: [Int]
     }
 
-    /// Bytes of early views and their predictions, which come on top of a step's own.
+    /// Limit on the bytes of early views and their predictions, in addition to those of the current step.
     package static let maxBytes = 1 << 30
 
-    /// - Returns: nil where the next step needs the whole latent
+    /// - Returns: nil if the next step needs the whole latent
     init?(
         _ sampler: Sampler,
         after work: StepWork,
@@ -69,7 +69,7 @@ package struct EarlyViews: Sendable {
     }
 
     private func nextStep() throws(InputError) -> NextStep {
-        // The next step draws its windows again: this is a copy of the source.
+        // The next step will draw its windows itself: this is a copy of the source.
         var noise = noise
         let phase = sampler.plan.phases[state.phase].phase
         let windows = NextWindows(
@@ -84,12 +84,12 @@ package struct EarlyViews: Sendable {
         )
     }
 
-    /// A view of the present step has been predicted.
+    /// Records the prediction of a view of the current step.
     ///
     /// - Parameters:
-    ///   - index: its number
+    ///   - index: index of the view
     ///   - prediction: `[1, height, width, channels]`
-    /// - Returns: the views of the next step that can be cut now, and could not before
+    /// - Returns: the views of the next step that can now be cut
     /// - Throws: `InputError` from the noise source
     package mutating func predicted(
         _ index: Int,
@@ -127,7 +127,7 @@ package struct EarlyViews: Sendable {
         return views
     }
 
-    /// Takes the step in one window of the next one.
+    /// Computes the current step within the area of one window of the next step, and cuts that window.
     private func view(of index: Int, _ next: NextStep) -> WorkUnit {
         let windows = next.windows
         let (window, region) = (windows.all[index], windows.region(index))
@@ -137,7 +137,7 @@ package struct EarlyViews: Sendable {
             channels: sampler.channels,
             weight: sampler.plan.settings.fusionWeight
         )
-        // In the order of the plan, as for the whole latent.
+        // In plan order, as for the whole latent.
         for other in windows.needed[index] {
             guard let prediction = predictions[other] else {
                 preconditionFailure("window \(other) has no prediction")
@@ -170,11 +170,11 @@ package struct EarlyViews: Sendable {
 }
 
 extension RenderPlan.PhasePlan {
-    /// Whether windows of the step after this one can be cut before this one ends.
+    /// Whether windows of the next step can be cut before this step ends.
     fileprivate func overlaps(from step: Int) -> Bool {
         guard !isWhole else { return false }
         let isLast = step + 1 >= steps.upperBound
-        // The inversion mixes noise on a sphere, and the constraint resamples: both take the whole latent.
+        // The inversion mixes noise on a sphere, and the constraint resamples: both need the whole latent.
         let needsAll = refinement != nil && step == 0 || constraint != nil
         return !isLast && !needsAll && usesWindows(at: step) && usesWindows(at: step + 1)
     }

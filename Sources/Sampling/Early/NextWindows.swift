@@ -1,18 +1,18 @@
 import Engine
 
-/// The windows of the next step, and which of the present one lie where they do.
+/// The windows of the next step, and the windows of the current step that overlap them.
 struct NextWindows: Sendable {
     let grid: WindowGrid
     let all: [Window]
-    /// By window: those of the present step whose predictions it needs, in order.
+    /// For each window: the windows of the current step whose predictions it needs, in order.
     let needed: [[Int]]
-    /// By window of the present step: those that need it.
+    /// For each window of the current step: the windows of the next step that need it.
     let needing: [[Int]]
 
     init(_ windows: [Window], of grid: WindowGrid, after present: [Window]) {
         (self.grid, all) = (grid, windows)
         let used = present.map { $0.kept(in: grid.latent) }
-        // Bands as high as a window: what overlaps a window begins in one of its bands, or in the one above.
+        // Bands of one window's height: whatever overlaps a window begins in one of its bands or in the band above.
         let height = grid.window.height
         let bands = Dictionary(grouping: used.indices) { used[$0].rows.lowerBound / height }
         let needed = windows.map { window in
@@ -34,7 +34,7 @@ struct NextWindows: Sendable {
 }
 
 extension Window {
-    /// The part of a latent that it reads, without the margin.
+    /// The part of a latent that the window reads, without the margin.
     fileprivate func read(in latent: Extent) -> Region {
         Region(
             rows: max(0, top)..<min(latent.height, top + height),
@@ -42,7 +42,7 @@ extension Window {
         )
     }
 
-    /// The window in a part of the latent, of which only what lies there is used.
+    /// The window in the coordinates of a part of the latent; only what lies in that part is used.
     func moved(into region: Region, of latent: Extent) -> Window {
         let used = kept(in: latent)
         let (y, x) = (region.rows.lowerBound, region.columns.lowerBound)

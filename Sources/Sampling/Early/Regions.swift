@@ -1,9 +1,9 @@
 import Engine
 
-// Parts of what a step works on.
+// Crops of the data that a step works on.
 
 extension Tensor {
-    /// A part of `[1, height, width, channels]`.
+    /// A crop of `[1, height, width, channels]`.
     func cropped(to region: Region) -> Tensor {
         cropped(
             top: region.rows.lowerBound,
@@ -13,7 +13,7 @@ extension Tensor {
         )
     }
 
-    /// The latent of a window that reaches into the margin, which is zero, from the part that it reads.
+    /// Zero-pads the part of the latent that a window reads, where the window extends into the margin.
     func framed(_ region: Region, as window: Window) -> Tensor {
         let bottom = window.top + window.height - region.rows.upperBound
         let right = window.left + window.width - region.columns.upperBound
@@ -26,7 +26,7 @@ extension Tensor {
 }
 
 extension SamplerState {
-    /// The state of a part of the latent, for what takes every pixel by itself.
+    /// Crops the state, for operations that work pixel by pixel.
     func cropped(to region: Region) -> SamplerState {
         var part = self
         part.latent = latent.cropped(to: region)

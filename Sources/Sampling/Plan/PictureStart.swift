@@ -6,14 +6,14 @@ package struct PictureStart: Equatable, Sendable {
     package var strength: Double
     /// Fraction of the picture's own resolution up to which the result is constrained to it, 0…1.
     package var fidelity: Double
-    /// The crop of the picture.
+    /// The part of the picture that is shown.
     package var frame: PictureFrame
 
     package init(strength: Double, fidelity: Double, frame: PictureFrame) {
         (self.strength, self.fidelity, self.frame) = (strength, fidelity, frame)
     }
 
-    /// Number of the `count` steps that are not run.
+    /// Number of the `count` steps that are skipped.
     func skipped(of count: Int) -> Int { count - min(count, Int(Double(count) * strength)) }
 
     /// Rejects a strength above 0 that leaves no step to run.
@@ -41,8 +41,8 @@ package struct PictureStart: Equatable, Sendable {
         )
     }
 
-    /// The default size of the result: the picture's own, rounded down to a multiple of the VAE's factor; a picture
-    /// smaller than the model's native size is enlarged to it.
+    /// The default size of the result: the picture's own, rounded down to a multiple of the VAE's factor. Pictures
+    /// smaller than the model's native size are enlarged to it.
     package static func defaultSize(of picture: Extent, model: ModelGeometry) -> Extent {
         let scale = max(1, Double(model.nativeSide) / Double(picture.longSide))
         func side(_ length: Int) -> Int {

@@ -7,25 +7,25 @@ package struct RenderPlan: Sendable {
         package let phase: Phase
         /// Local windows; nil in phase 1, which is rendered whole.
         package let windows: WindowGrid?
-        /// Overlapping windows for the last steps, if those of the other steps do not overlap.
+        /// Overlapping windows for the last steps, if the windows of the other steps do not overlap.
         private let closing: WindowGrid?
         /// Dilated sub-lattices; nil in phase 1.
         package let lattices: LatticeGrid?
-        /// The steps of a refinement stage; nil if the phase uses the scheduler's.
+        /// The steps of a refinement stage; nil if the phase uses the sampler's own schedule.
         package let refinement: RefineStage?
-        /// Weights of each step of the schedule, by step. Second evaluations within a step count as steps.
+        /// Weights of each step of the schedule, by step. A second evaluation within a step counts as a step.
         package let weights: [CosineSchedule.Weights]
-        /// The steps that are run: all, or the last ones with an init image; none if the phase is fully
-        /// constrained to that picture.
+        /// The steps that are run: all of them, or only the last ones with an init image; none if the phase is fully
+        /// constrained to that image.
         package let steps: Range<Int>
         /// The constraint to the init image; nil for none.
         package let constraint: PictureConstraint?
         private let skipBelow: Float
-        /// Prompts that AND joins; nil for a single one.
+        /// Number of prompts joined by AND; nil for a single one.
         private let joined: Int?
         /// Whether the network takes the guidance scale as an input.
         private let embedsGuidance: Bool
-        /// Whether it is guided by a picture that is edited, too.
+        /// Whether the model edits a picture, and is guided by it, too.
         private let isEdited: Bool
         /// Guidance scale of each step of the schedule, by step.
         private let guidance: [Float]
@@ -43,8 +43,8 @@ package struct RenderPlan: Sendable {
             (self.phase, self.guidance) = (phase, guidance)
             self.joined = joined
             (embedsGuidance, isEdited) = (model.embedsGuidance, model.pictureInput == .editing)
-            // An init image is refined at the first phase's size, too.
-            // Under a mask something is generated first.
+            // With an init image, the first phase is refined, too.
+            // With a mask, something must be generated first.
             let isRefined = phase.scale > 1 || (settings.picture != nil && !settings.isMasked)
             self.refinement = isRefined ? refinement : nil
             if let stage = self.refinement {
@@ -60,7 +60,7 @@ package struct RenderPlan: Sendable {
             }
             self.weights = weights
             constraint = settings.picture?.constraint(phase.latent, vaeFactor: model.vaeFactor)
-            // Some samplers evaluate the network twice in a step: a phase starts with a whole one.
+            // Some samplers evaluate the network twice per step: a phase must start with a whole step.
             let skipped = settings.picture?.skipped(of: starts.count) ?? 0
             let first = skipped < starts.count ? starts[skipped] : weights.count
             steps = (constraint?.isWhole == true ? weights.count : first)..<weights.count
@@ -87,11 +87,11 @@ package struct RenderPlan: Sendable {
             )
         }
 
-        /// The phase is one view, the whole latent.
+        /// Whether each step of the phase is a single view of the whole latent.
         package var isWhole: Bool { windows == nil }
 
-        /// The last 1/16 of the steps, rounded up, use overlapping windows even if the others do not: no later step
-        /// would smooth the seams of the last prediction.
+        /// The last 1/16 of the steps, rounded up, use overlapping windows even if the other steps do not, because no
+        /// later step would smooth the seams of the last prediction.
         package static let closingShare = 16
 
         /// Local windows of a step; nil in phase 1.
@@ -101,41 +101,41 @@ package struct RenderPlan: Sendable {
             return step >= weights.count - last ? closing ?? windows : windows
         }
 
-        /// Views that step `step` evaluates.
+        /// Number of views at a step.
         package func views(at step: Int) -> Int {
             guard let windows = windows(at: step) else { return 1 }
             return (usesWindows(at: step) ? windows.count : 0)
                 + (usesLattices(at: step) ? lattices?.count ?? 0 : 0)
         }
 
-        /// Guidance scale of a step.
+        /// Guidance scale at a step.
         package func guidance(at step: Int) -> Float {
             refinement?.guidance(at: step) ?? guidance[step]
         }
 
-        /// UNet evaluations per view of a step: two with guidance, three with a picture that is edited; one for each prompt
-        /// that AND joins, and one.
+        /// UNet evaluations per view at a step: two with guidance, three if the model edits a picture. If AND joins
+        /// prompts: one per prompt, plus one.
         package func evaluationsPerView(at step: Int) -> Int {
             let count = joined.map { $0 + 1 } ?? (guidance(at: step) > 1 && !embedsGuidance ? 2 : 1)
             return count > 1 && isEdited ? count + 1 : count
         }
 
-        /// Whether local windows are evaluated at a step: whether their weight, 1 − c^a₂, is large enough.
+        /// Whether local windows are evaluated at a step, that is, whether their weight, 1 − c^a₂, is large enough.
         package func usesWindows(at step: Int) -> Bool {
             refinement != nil || counts(1 - weights[step].dilated)
         }
 
-        /// Whether dilated sub-lattices are evaluated at a step: whether their weight, c^a₂, is large enough.
+        /// Whether dilated sub-lattices are evaluated at a step, that is, whether their weight, c^a₂, is large enough.
         package func usesLattices(at step: Int) -> Bool {
             refinement == nil && counts(weights[step].dilated)
         }
 
         private func counts(_ share: Float) -> Bool { share > 0 && share >= skipBelow }
 
-        /// Views of all steps that are run.
+        /// Number of views over all steps that are run.
         package var views: Int { steps.reduce(0) { $0 + views(at: $1) } }
 
-        /// Latent pixels in the views of a step.
+        /// Latent pixels in all views of a step.
         package func viewArea(at step: Int) -> Int {
             guard let windows = windows(at: step) else { return phase.latent.area }
             return (usesWindows(at: step) ? windows.count * windows.window.area : 0)
@@ -150,25 +150,25 @@ package struct RenderPlan: Sendable {
     package let model: ModelGeometry
     package let phases: [PhasePlan]
     package let decode: TilePlan
-    /// How the init image is encoded, by phase: for the first, and for those that are constrained to it.
+    /// How the init image is encoded, by phase: for the first phase, and for those that are constrained to it.
     package let encodes: [Int: TilePlan]
-    /// How what the network takes beside the latent is encoded, by phase.
+    /// How the network's additional input is encoded, by phase.
     package let inputEncodes: [Int: TilePlan]
-    /// How a finished phase is decoded, and encoded again at the size of the next one, by the index of the next
-    /// one; none where the latent itself is enlarged.
+    /// How a finished phase is decoded, and encoded again at the size of the next one, by the index of the next one;
+    /// empty if the latent itself is enlarged.
     package let enlargements: [Int: Enlargement]
 
-    /// Decoding and encoding again, at another size.
+    /// Decoding, and encoding again at another size.
     package struct Enlargement: Sendable {
         package let decode: TilePlan
         package let encode: TilePlan
     }
 
     /// - Parameters:
-    ///   - settings: of the render
-    ///   - model: that predicts
-    ///   - scheduler: of the settings
-    ///   - promptWeights: of the prompts that AND joins
+    ///   - settings: the render's settings
+    ///   - model: the geometry of the model
+    ///   - scheduler: the sampler of the settings
+    ///   - promptWeights: weights of the prompts that AND joins
     /// - Throws: `InputError` naming the invalid setting
     package init(
         _ settings: RenderSettings,
@@ -252,7 +252,7 @@ package struct RenderPlan: Sendable {
     }
 
     /// The first phase that is rendered. Phases that the init image already determines are skipped: a render starts
-    /// with the last phase that is fully constrained to it, and refinement with the first that is larger than it.
+    /// with the last phase that is fully constrained to it, and refinement with the first phase that is larger than it.
     private static func beginning(
         of all: [PhasePlan],
         _ settings: RenderSettings,
@@ -291,15 +291,15 @@ package struct RenderPlan: Sendable {
         )
     }
 
-    /// Steps that are run in each phase that uses the scheduler's own timesteps.
+    /// Number of steps run in each phase that uses the sampler's own timesteps.
     package var stepsRun: Int {
         settings.steps - (settings.picture?.skipped(of: settings.steps) ?? 0)
     }
 
-    /// Views of the whole render.
+    /// Number of views in the whole render.
     package var views: Int { phases.reduce(0) { $0 + $1.views } }
 
-    /// Views of the steps before a state.
+    /// Number of views in the steps before a state.
     package func views(before state: SamplerState) -> Int {
         let whole = phases.prefix(state.phase).reduce(0) { $0 + $1.views }
         guard state.phase < phases.count else { return whole }
@@ -307,7 +307,7 @@ package struct RenderPlan: Sendable {
         return phase.steps.prefix { $0 < state.step }.reduce(whole) { $0 + phase.views(at: $1) }
     }
 
-    /// UNet evaluations at batch size 1: two for a guided view.
+    /// UNet evaluations at batch size 1: two per guided view.
     package var evaluations: Int {
         phases.reduce(0) { sum, phase in
             phase.steps.reduce(sum) {
@@ -321,7 +321,7 @@ package struct RenderPlan: Sendable {
         phases.indices.reduce(0) { $0 + bytes(ofArea: movedArea(ofPhase: $1)) }
     }
 
-    /// The same for one step of a phase that uses all its views.
+    /// The same for one step of a phase, if the step uses both windows and lattices.
     package func bytesPerStep(ofPhase index: Int) -> Int {
         let phase = phases[index]
         guard let windows = phase.windows else {
@@ -335,8 +335,8 @@ package struct RenderPlan: Sendable {
         )
     }
 
-    /// Latent pixels that a phase sends to workers. The global pass counts only if workers render it; then each half of
-    /// guidance goes to another worker.
+    /// Latent pixels that a phase sends to workers. Phase 1 counts only if workers render it; each half of guidance is
+    /// then sent to a different worker.
     private func movedArea(ofPhase index: Int) -> Int {
         guard phases[index].isWhole else { return phases[index].viewArea }
         switch settings.globalPass {
@@ -349,20 +349,20 @@ package struct RenderPlan: Sendable {
         }
     }
 
-    /// Both directions.
+    /// Bytes on the wire, both directions.
     private func bytes(ofArea area: Int) -> Int {
         area * (2 * model.latentChannels + model.pictureChannels) * settings.wire.size
     }
 
-    /// Bytes sent to decode the picture and those that are enlarged, including the passes that measure statistics and
-    /// collect tokens: the best case, since the number of passes depends on the picture.
+    /// Bytes sent to decode the final picture and the ones that are enlarged, including the passes that measure
+    /// statistics and collect tokens. This is the best case, since the number of passes depends on the picture.
     package var decodeBytes: Int {
         decodes.reduce(0) {
             $0 + settings.wire.size * $1.numbersMoved(latentChannels: model.latentChannels)
         }
     }
 
-    /// The same for encoding the init image and those that are enlarged.
+    /// The same for encoding the init image and the pictures that are enlarged.
     package var encodeBytes: Int {
         allEncodes.reduce(0) {
             $0 + settings.wire.size * $1.numbersMoved(latentChannels: model.latentChannels)

@@ -1,8 +1,8 @@
 import Engine
 
-/// The speed of this cluster, as measured on a few of the render's own views.
+/// The speed of this cluster, measured on a few of the render's own views.
 package struct MeasuredSpeeds: Equatable, Sendable {
-    /// A worker, and its time for one view of `viewArea`.
+    /// A worker, and its time for one view of `viewArea` latent pixels.
     package struct Worker: Equatable, Sendable {
         package let name: String
         package let secondsPerView: Double
@@ -13,21 +13,21 @@ package struct MeasuredSpeeds: Equatable, Sendable {
     }
 
     package var workers: [Worker]
-    /// UNet evaluations of each measured view.
+    /// UNet evaluations per measured view.
     package var evaluationsPerView = 1
-    /// Those of the measured step of phase 1.
+    /// UNet evaluations in the measured step of phase 1.
     package var globalEvaluations = 1
-    /// Latent pixels of the measured views.
+    /// Latent pixels per measured view.
     package var viewArea: Int
     /// Seconds per step of phase 1.
     package var globalStep: Double
-    /// Seconds per step of the last phase that the coordinator needs, besides waiting for views.
+    /// Seconds per step of the last phase that the coordinator needs, not counting the wait for views.
     package var coordinatorStep: Double
-    /// Seconds that it needs to begin the last phase.
+    /// Seconds that the coordinator needs to begin the last phase.
     package var coordinatorPhase: Double
-    /// Seconds per latent pixel that all workers together need to decode.
+    /// Seconds per latent pixel for decoding, by all workers together.
     package var decodePixel: Double
-    /// Seconds per latent pixel to encode.
+    /// Seconds per latent pixel for encoding.
     package var encodePixel: Double
 
     package init(
@@ -48,15 +48,15 @@ package struct MeasuredSpeeds: Equatable, Sendable {
         self.encodePixel = encodePixel
     }
 
-    /// Seconds until the workers have finished `count` views of the measured size, each starting the next when it has
-    /// finished one.
+    /// Seconds until the workers have finished `count` views of the measured size, if each worker starts the next view
+    /// as soon as it has finished one.
     package func time(forViews count: Int) -> Double {
         let paces = workers.map(\.secondsPerView).filter { $0 > 0 }
         guard count > 0, let fastest = paces.min() else { return 0 }
         func done(in time: Double) -> Int {
             paces.reduce(0) { $0 + Int((time / $1 + 1e-9).rounded(.down)) }
         }
-        // Upper bound: the fastest worker alone. Bisect.
+        // Bisection. Upper bound: the fastest worker alone.
         var (low, high) = (0.0, fastest * Double(count))
         for _ in 0..<60 {
             let middle = (low + high) / 2
@@ -66,9 +66,9 @@ package struct MeasuredSpeeds: Equatable, Sendable {
     }
 }
 
-/// The estimated cost of a render, besides evaluations and bytes on the wire.
+/// The estimated cost of a render, other than evaluations and bytes on the wire.
 extension RenderPlan {
-    /// Seconds of each phase, of encoding pictures, and of decoding.
+    /// Seconds per phase, for encoding pictures, and for decoding.
     package struct Times: Equatable, Sendable {
         package let phases: [Double]
         package let encoding: Double
@@ -79,7 +79,7 @@ extension RenderPlan {
 
     /// The estimated time at the measured speeds.
     ///
-    /// The cost of a view is proportional to its area. The coordinator's own work is proportional to the area of the latent.
+    /// The cost of a view is proportional to its area, and the coordinator's own work to the area of the latent.
     package func times(at speeds: MeasuredSpeeds) -> Times {
         let last = Double(phases[phases.count - 1].phase.latent.area)
         let times = phases.map { phase -> Double in
@@ -117,11 +117,11 @@ extension RenderPlan {
         phases[phases.count - 1].phase.latent.area * model.latentChannels * 4
     }
 
-    /// Maximum bytes that the coordinator holds of latents, views and predictions at once: about twelve
-    /// latents (the state, the upsampled one, the noise, the skip residual, temporaries of blurring and fusion, and
-    /// noise and lattices once more for views that are begun early), two more where they are constrained to a picture, and
-    /// the step's views and predictions with those of the next step that are begun early; or the tiles of a picture that is
-    /// encoded, twice. Its program, and the networks where it renders phase 1 itself, are extra.
+    /// Maximum bytes of latents, views and predictions that the coordinator holds at once: about twelve latents (the
+    /// state, the upsampled latent, the noise, the skip residual, temporaries of blurring and fusion, and a second copy
+    /// of noise and lattices for early views), two more if they are constrained to a picture, and the step's views and
+    /// predictions together with those of the next step's early views; or the tiles of a picture that is encoded,
+    /// twice. The program itself is not counted, nor are the networks if it renders phase 1 itself.
     package var coordinatorBytes: Int {
         let views =
             phases.map { phase in
@@ -133,12 +133,12 @@ extension RenderPlan {
         return latents * latentBytes + max(step + min(step, EarlyViews.maxBytes), 2 * tiles)
     }
 
-    /// Whether any phase is constrained to the init image, or keeps a part of it.
+    /// Whether any phase is constrained to the init image or keeps a part of it.
     private var isConstrained: Bool {
         settings.isMasked || phases.contains { $0.constraint != nil }
     }
 
-    /// Bytes on disk, while it renders, of an init image or an enlarged picture, at the size of a phase.
+    /// Bytes on disk, during a render, of an init image or an enlarged picture at the size of a phase.
     package var scratchBytes: Int {
         func bytes(_ index: Int, _ numbers: ScaledPicture.Numbers) -> Int {
             let size = pixels(ofPhase: index)
@@ -146,18 +146,18 @@ extension RenderPlan {
         }
         let all =
             encodes.keys.map { bytes($0, .rounded) } + enlargements.keys.map { bytes($0, .exact) }
-        // At the end of a render with a mask, the init image and the mask.
+        // At the end of a render with a mask: the init image and the mask.
         let pasted = settings.isMasked ? 2 * bytes(phases.count - 1, .rounded) : 0
         return max(all.max() ?? 0, pasted)
     }
 
-    /// Maximum bytes of tiles that all workers together keep in memory and on disk, in float32.
+    /// Maximum bytes of tiles, in float32, that all workers together keep in memory and on disk.
     package var keptBytes: Int {
         (decodes + allEncodes).map { $0.numbersKept * MemoryLayout<Float>.size }.max() ?? 0
     }
 
-    /// Maximum bytes on disk of the state for resuming: the latent, the upsampled one, the last estimate and
-    /// the latent of the init image, and phase 1's, twice while one file replaces another.
+    /// Maximum bytes on disk of the checkpoint: the latent, the upsampled latent, the last estimate, the latent of the
+    /// init image, and phase 1's latent; twice, while one file replaces another.
     package var checkpointBytes: Int {
         let first = phases[0].phase.latent.area * model.latentChannels * 4
         return 2 * ((isConstrained ? 4 : 3) * latentBytes + first) + 64 << 10

@@ -1,26 +1,26 @@
 import Engine
 
-/// The steps of one stage of refinement: from the enlarged latent back to a timestep of the schedule in
-/// one evaluation, and from there to a clean latent again.
+/// The steps of one refinement stage: from the enlarged latent back to a timestep of the schedule in one evaluation,
+/// and from there to a clean latent again.
 ///
-/// Step 0 predicts the noise ε of the enlarged latent z, mixes it with random noise η on the sphere and
-/// noises z with the mixture: DDIM inversion in one step, with some randomness.
+/// Step 0 predicts the noise ε of the enlarged latent z, mixes it with random noise η on the sphere, and noises z with
+/// the mixture. This is DDIM inversion in one step, with some randomness.
 ///
 ///     ε′ = slerp(ε, η, share)        x = α_K · z + σ_K · ε′
 ///
-/// The steps after it are those of the render's scheduler over the end of the training schedule.
+/// The remaining steps are those of the render's sampler over the end of the training schedule.
 package struct RefineStage: Sendable {
     /// The steps after the inversion.
     package let schedule: Scheduler
-    /// Guidance scale of each of those steps.
+    /// Guidance scale of each step in `schedule`.
     private let guidance: [Float]
     private let share: Double
 
     /// - Parameters:
-    ///   - settings: valid ones
-    ///   - scheduler: of the render
-    ///   - guidance: what becomes of the guidance scale at a noise level
-    /// - Throws: `InputError` when the end of the schedule has fewer timesteps than there are steps
+    ///   - settings: validated settings
+    ///   - scheduler: the render's sampler
+    ///   - guidance: the guidance scale at a noise level, from the scale of the settings
+    /// - Throws: `InputError` if the end of the schedule has fewer timesteps than steps
     package init(
         _ settings: RefineSettings,
         scheduler: Scheduler,
@@ -33,7 +33,7 @@ package struct RefineStage: Sendable {
         (self.schedule, share) = (schedule, settings.noise)
     }
 
-    /// Steps of a stage, the inversion among them.
+    /// Number of steps in a stage, including the inversion.
     package var count: Int { 1 + schedule.timesteps.count }
 
     /// The model's timestep input at a step.
@@ -41,7 +41,7 @@ package struct RefineStage: Sendable {
         step == 0 ? schedule.cleanestTimestep : schedule.timesteps[step - 1]
     }
 
-    /// The timestep of the training schedule at which a latent is as noisy as at a step.
+    /// The timestep of the training schedule with the noise level of a step.
     func position(at step: Int) -> Float { step == 0 ? 0 : schedule.positions[step - 1] }
 
     /// The factor that scales the latent for the model.
@@ -49,18 +49,18 @@ package struct RefineStage: Sendable {
         step == 0 ? schedule.cleanestInputScale : schedule.inputScale(at: step - 1)
     }
 
-    /// Guidance scale of a step: inversion is not guided.
+    /// Guidance scale at a step; the inversion is not guided.
     package func guidance(at step: Int) -> Float { step == 0 ? 1 : guidance[step - 1] }
 
     /// Whether the inversion needs random noise.
     package var drawsNoise: Bool { share > 0 }
 
-    /// Noises the enlarged latent to the timestep where the other steps begin.
+    /// Noises the enlarged latent to the timestep at which denoising begins.
     ///
     /// - Parameters:
     ///   - clean: the latent, `[1, height, width, channels]`
-    ///   - output: what the model predicted for it
-    ///   - noise: unit noise of that shape, where `drawsNoise`
+    ///   - output: the model's prediction for it
+    ///   - noise: unit noise of that shape, if `drawsNoise`
     /// - Returns: the noised latent
     package func inverted(_ clean: Tensor, output: Tensor, noise: Tensor?) -> Tensor {
         let predicted = schedule.noise(output, in: clean)

@@ -1,7 +1,7 @@
 import Engine
 
-/// Refinement stages. Windows are fused after every step, so that they stay consistent: each step waits for the one before, but
-/// there are few.
+/// Refinement stages. Windows are fused after every step, to keep them consistent: each step waits for the previous
+/// one, but there are few steps.
 extension Sampler {
     /// The views of a stage's next step: shifted windows of the latent.
     func work(
@@ -91,7 +91,7 @@ extension Sampler {
         return true
     }
 
-    /// A prediction whose estimate of the clean latent is the init image where that stays.
+    /// Changes a prediction so that its estimate of the clean latent equals the init image outside the mask.
     private func keeping(
         _ state: SamplerState,
         _ prediction: Tensor,
@@ -111,8 +111,8 @@ extension Sampler {
     ///
     /// - Parameters:
     ///   - state: set to the state before the stage's first step
-    ///   - latent: of the enlarged picture, at the stage's size
-    ///   - picture: the init image at that size, if a part of it stays
+    ///   - latent: the encoded enlarged picture, at the stage's size
+    ///   - picture: the init image at that size, if a part of it is kept
     func begin(
         _ state: inout SamplerState,
         refining latent: Tensor,

@@ -3,15 +3,15 @@ import Foundation
 
 /// Interpolation that preserves the norm.
 package enum Sphere {
-    /// Spherical linear interpolation (Shoemake, 1985) between two tensors taken as vectors, θ apart:
+    /// Spherical linear interpolation (Shoemake, 1985) between two tensors treated as vectors, θ apart:
     ///
     ///     sin((1−share)·θ)/sin θ · a + sin(share·θ)/sin θ · b
     ///
     /// - Parameters:
     ///   - a: any tensor
-    ///   - b: one of its shape
-    ///   - share: of `b`, 0…1
-    /// - Returns: of their shape
+    ///   - b: a tensor of the same shape
+    ///   - share: weight of `b`, 0…1
+    /// - Returns: a tensor of the same shape
     package static func mix(_ a: Tensor, _ b: Tensor, share: Double) -> Tensor {
         precondition(a.shape == b.shape, "\(a.shape) vs \(b.shape)")
         var (dot, ofA, ofB) = (0.0, 0.0, 0.0)
@@ -26,7 +26,7 @@ package enum Sphere {
             }
         }
         let lengths = (ofA * ofB).squareRoot()
-        // Away from ±1, where sin θ is 0.
+        // Keeps away from ±1, where sin θ is 0.
         let cosine = lengths > 0 ? min(max(dot / lengths, -1 + 1e-7), 1 - 1e-7) : 0
         let angle = acos(cosine)
         let (p, q) = (

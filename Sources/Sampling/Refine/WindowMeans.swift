@@ -2,20 +2,20 @@ import Engine
 
 /// The mean of every channel of a latent in each unshifted window of a stage.
 ///
-/// Windows are refined one by one, and a window that shows nothing but a part of a sky cannot tell which colour the next one
-/// gives it: each drifts by itself, and the steps from one to the next show as bands. So the means of the enlarged latent are
-/// restored at the end of a stage, with the weights with which windows are fused: what drifted window by window goes back
-/// window by window.
+/// Windows are refined independently, and a window that shows only a patch of sky cannot know which colour its
+/// neighbour gives it: each drifts on its own, and the differences show as bands. So the means of the enlarged latent
+/// are restored at the end of a stage, with the same weights that fuse the windows: drift that arose window by window
+/// is removed window by window.
 package struct WindowMeans: Sendable {
-    /// `[1, 1, windows, channels]`.
+    /// The means, `[1, 1, windows, channels]`.
     package let values: Tensor
 
     package init(_ values: Tensor) { self.values = values }
 
     /// - Parameters:
     ///   - latent: `[1, height, width, channels]`
-    ///   - grid: the windows
-    ///   - weight: of their pixels
+    ///   - grid: the window grid
+    ///   - weight: weights of a window's pixels
     package init(of latent: Tensor, in grid: WindowGrid, _ weight: WindowWeight) {
         let (windows, channels) = (grid.unshifted, latent.shape[3])
         var means: [Float] = []
@@ -38,16 +38,17 @@ package struct WindowMeans: Sendable {
         values = Tensor(means, shape: [1, 1, windows.count, channels])
     }
 
-    /// How often what is left of the drift is taken back: windows overlap, and share pixels.
+    /// Number of times the remaining drift is removed: one pass is not enough, because windows overlap and share
+    /// pixels.
     private static let passes = 4
 
-    /// A latent with these means, as nearly as windows that overlap allow.
+    /// Restores these means in a latent, as closely as overlapping windows allow.
     ///
     /// - Parameters:
     ///   - latent: `[1, height, width, channels]`
-    ///   - grid: the windows
-    ///   - weight: of their pixels
-    /// - Returns: of the same shape
+    ///   - grid: the window grid
+    ///   - weight: weights of a window's pixels
+    /// - Returns: a latent of the same shape
     package func restored(
         in latent: Tensor,
         _ grid: WindowGrid,
@@ -61,7 +62,7 @@ package struct WindowMeans: Sendable {
         return latent
     }
 
-    /// A latent of windows that have one value of each channel everywhere.
+    /// Fuses windows of constant value, one per channel, into a latent.
     private static func fused(
         _ values: Tensor,
         in grid: WindowGrid,
@@ -85,7 +86,7 @@ package struct WindowMeans: Sendable {
 }
 
 extension WindowGrid {
-    /// All windows where they are without shifts, row by row.
+    /// All windows at their unshifted positions, row by row.
     package var unshifted: [Window] {
         let windows = try? windows { range throws(InputError) in
             max(range.lowerBound, min(0, range.upperBound))

@@ -1,10 +1,10 @@
 import Engine
 
-/// Who renders phase 1. The raw values are those of `--global-pass`; the picture is the same.
+/// Who renders phase 1. The raw values are the choices of `--global-pass`; the picture is the same either way.
 package enum GlobalPass: String, CaseIterable, Sendable {
     /// The coordinator itself, which loads the UNet for it.
     case coordinator
-    /// The cluster, each half of guidance on another worker.
+    /// The cluster, with each half of guidance on a different worker.
     case workers
 }
 
@@ -14,57 +14,57 @@ package struct RenderSettings: Equatable, Sendable {
     package var size: Extent
     package var steps: Int = Settings.steps.defaultValue
     package var guidance: Float = Settings.guidance.defaultValue
-    /// Noise levels σ/α above the first and up to the second are guided, others are not (Kynkäänniemi et al.,
-    /// 2024, arXiv 2404.07724); nil guides all.
+    /// Only noise levels σ/α above the first value and up to the second one are guided (Kynkäänniemi et al., 2024,
+    /// arXiv 2404.07724); nil guides all.
     package var guidanceInterval: [Double]? = Settings.guidanceInterval.defaultValue
     package var seed: UInt64 = Settings.seed.defaultValue
     package var random: RandomKind = Settings.random.defaultValue
     package var scheduler: SchedulerKind
     package var karras: Bool = Settings.karras.defaultValue
-    /// Last layer of the text encoders that is read, counted from the end; nil for the model's own.
+    /// Last text-encoder layer that is used, counted from the end; nil for the model's own choice.
     package var clipSkip: Int? = Settings.clipSkip.defaultValue
-    /// How the prompts are read.
+    /// How the prompts are parsed.
     package var promptSyntax: PromptSyntax = Settings.promptSyntax.defaultValue
-    /// How its timesteps are laid out, where the model does not decide it.
+    /// Spacing of the timesteps, if the model does not determine it.
     package var schedule = ScheduleChoice()
-    /// Layout of local windows. If nil they are half a window apart, and in refinement three quarters of one.
+    /// Layout of local windows. If nil, they are half a window apart, or three quarters of one in refinement.
     package var stride: WindowStride? = Settings.stride.defaultValue
-    /// Weights of a window's pixels in the fusion; if nil, `fusionWeight` decides.
+    /// Weights of a window's pixels in the fusion; if nil, see `fusionWeight`.
     package var windowWeight: WindowWeight? = Settings.windowWeight.defaultValue
     package var method: Method = Settings.method.defaultValue
-    /// Used only if `method` is refinement.
+    /// Used only if `method` is `refine`.
     package var refine = RefineSettings()
     package var cosine = CosineSchedule()
     package var ladder: LadderChoice = Settings.ladder.defaultValue
-    /// At each timestep, windows or sub-lattices whose weight in the fused prediction is smaller are not evaluated, and
-    /// the other path gets a weight of 1. 0 skips only paths of weight 0.
+    /// Windows or sub-lattices are skipped at timesteps where their weight in the fused prediction is smaller than
+    /// this, and the other path gets a weight of 1. With 0, only paths of weight 0 are skipped.
     package var skipBelow: Double = Settings.skipBelow.defaultValue
     package var border: Border = Settings.border.defaultValue
     package var upscaleMode: UpscaleMode = Settings.upscaleMode.defaultValue
-    /// Share of the noise schedule that is run in every phase of a render with an init image.
+    /// Fraction of the noise schedule that is run in every phase of a render with an init image.
     package var strength: Double = Settings.strength.defaultValue
-    /// Share of that picture's own resolution up to which the result is constrained to it.
+    /// Fraction of the init image's own resolution up to which the result is constrained to it.
     package var fidelity: Double = Settings.fidelity.defaultValue
-    /// The part of the init image that is shown; nil starts from noise.
+    /// The visible part of the init image; nil to start from noise.
     package var frame: PictureFrame?
-    /// Whether only a masked part of that picture changes.
+    /// Whether only a masked part of the init image changes.
     package var isMasked = false
-    /// Whether the model edits that picture: it takes it beside the latent, which starts from noise.
+    /// Whether the model edits the init image: the image is an additional input, and the latent starts from noise.
     package var isEdited = false
-    /// How much guidance there is by the picture that is edited.
+    /// Image guidance scale of an editing model.
     package var imageGuidance: Float = Settings.imageGuidance.defaultValue
-    /// Latent pixels beyond each edge that are decoded too, copies of the outermost ones, and then cut off.
+    /// Latent pixels beyond each edge that are decoded, too, as copies of the outermost ones, and then cropped.
     package var decodeMargin: Int = Settings.decodeMargin.defaultValue
     /// Precision of latents on the wire; it affects the picture, too.
     package var wire: WireFormat = Settings.wire.defaultValue
-    /// Does not affect the picture.
+    /// Who renders phase 1; does not affect the picture.
     package var globalPass: GlobalPass = Settings.globalPass.defaultValue
 
-    /// Settings with their defaults.
+    /// Creates settings with default values.
     ///
     /// - Parameters:
-    ///   - size: of the picture in pixels
-    ///   - steps: of each phase
+    ///   - size: size of the picture in pixels
+    ///   - steps: sampling steps per phase
     ///   - scheduler: the sampler
     ///   - change: sets what differs from the defaults
     package init(
@@ -77,7 +77,7 @@ package struct RenderSettings: Equatable, Sendable {
         change(&self)
     }
 
-    /// How the render starts from the init image; nil starts from noise.
+    /// How the render starts from the init image; nil if it starts from noise.
     package var picture: PictureStart? {
         get {
             guard !isEdited else { return nil }
@@ -99,14 +99,14 @@ package struct RenderSettings: Equatable, Sendable {
         }
     }
 
-    /// With guidance at or below 1 the negative prompt has no weight and is not evaluated.
+    /// Whether there is guidance. At or below 1 the negative prompt has no weight and is not evaluated.
     package var guides: Bool { guidance > 1 }
 
-    /// The guidance scale at a noise level: 1 outside the interval.
+    /// The guidance scale at a noise level; 1 outside the interval.
     ///
     /// - Parameters:
-    ///   - scale: inside it
-    ///   - level: σ/α
+    ///   - scale: the guidance scale inside the interval
+    ///   - level: noise level, σ/α
     /// - Returns: the scale
     package func guidance(_ scale: Float, atNoiseLevel level: Double) -> Float {
         guard scale > 1, let interval = guidanceInterval else { return scale }
@@ -121,18 +121,18 @@ package struct RenderSettings: Equatable, Sendable {
                 : .every(max(1, 3 * model.nativeLatentSide / 4)))
     }
 
-    /// Weights of a window's pixels in the fusion. Gaussian weights leave no seams; the authors' code, which `Border.zeros`
-    /// follows, has uniform ones, and windows side by side do not overlap.
+    /// Weights of a window's pixels in the fusion. Gaussian weights leave no seams. The authors' code, which
+    /// `Border.zeros` follows, uses uniform ones, and windows side by side do not overlap.
     package var fusionWeight: WindowWeight {
         windowWeight ?? (border == .zeros || stride == .window ? .uniform : .gaussian)
     }
 
-    /// Half a window apart.
+    /// The default stride: half a window.
     static func defaultStride(for model: ModelGeometry) -> WindowStride {
         .every(max(1, model.nativeLatentSide / 2))
     }
 
-    /// The settings that the PNG's text records, by name.
+    /// The settings that are recorded in the PNG's text chunk, by name.
     package var json: [String: JSON] {
         var fields: [String: JSON] = [:]
         for setting in Settings.all where setting.isRecorded(of: self) {
@@ -141,11 +141,11 @@ package struct RenderSettings: Equatable, Sendable {
         return fields
     }
 
-    /// Rejects settings with which no picture can be rendered.
+    /// Rejects settings that cannot render a picture.
     ///
     /// - Parameters:
-    ///   - model: what the limits depend on
-    ///   - given: explicit choices, which count even where they equal the default
+    ///   - model: the model that the limits depend on
+    ///   - given: explicit choices, which count even if they equal the default
     /// - Throws: `InputError` naming the flag
     package func validate(
         for model: ModelGeometry,
@@ -191,7 +191,7 @@ package struct RenderSettings: Equatable, Sendable {
         }
     }
 
-    /// Rejects a model that edits pictures without one, and what such models do not use.
+    /// Rejects an editing model without an init image, and settings that such models do not use.
     private func validateEditing(
         _ model: ModelGeometry,
         _ given: SettingChoices
@@ -227,14 +227,14 @@ package struct RenderSettings: Equatable, Sendable {
         }
     }
 
-    /// A setting that was chosen, or that differs from its default, and that the method does not use.
+    /// A setting that was chosen explicitly or differs from its default, although the method does not use it.
     ///
-    /// - Parameter given: explicit choices: they count whatever their value is
-    /// - Returns: the first such setting
+    /// - Parameter given: explicit choices, which count whatever their value
+    /// - Returns: the first such setting, if any
     package func unusedSetting(given: SettingChoices) -> (any AnySetting)? {
         Settings.all.first { setting in
             guard let only = setting.onlyMethod(in: self), only != method else { return false }
-            // Without an init image these are used by neither; under a mask phase 1 uses them whatever the method.
+            // Without an init image neither method uses these; with a mask phase 1 uses them whatever the method.
             let isIdle =
                 (picture == nil || isMasked)
                 && Settings.ofInitImage.contains { $0.name == setting.name }

@@ -2,12 +2,12 @@ import Engine
 
 /// One setting of a render.
 ///
-/// Its flag and help text, its default, the validation of its value, and its entries in the PNG's text and in JSON are all
-/// derived from one declaration in `Settings`.
+/// Its flag and help text, its default, the validation of its value, and its representation in the PNG's text chunk and
+/// in JSON are all derived from one declaration in `Settings`.
 package struct Setting<Value: SettingValue>: AnySetting {
-    /// Name of the flag, without dashes, and key in JSON.
+    /// Name of the flag, without dashes; also the key in JSON.
     package let name: String
-    /// One or more sentences; `fullHelp` adds unit and default.
+    /// One or more sentences; `fullHelp` adds the unit and the default.
     package let help: String
     /// Unit of the value.
     package let unit: String?
@@ -15,12 +15,12 @@ package struct Setting<Value: SettingValue>: AnySetting {
     package let valueName: String?
     /// The value if neither the caller nor the model sets one.
     package let defaultValue: Value
-    /// The default in words, where it depends on the model.
+    /// The default in words, if it depends on the model.
     package let defaultNote: String?
     private let limits: SettingLimits<Value>
     private let recorded: SettingRecording
     private let label: SettingLabel?
-    /// The value of pictures whose text does not have the setting.
+    /// The value to assume for pictures whose text chunk lacks the setting.
     private let unrecorded: Value
     private let onlyMethod: @Sendable (Value) -> Method?
     let path: WritableKeyPath<RenderSettings, Value> & Sendable
@@ -75,7 +75,7 @@ package struct Setting<Value: SettingValue>: AnySetting {
     }
 
     package var defaultText: String? {
-        // A flag that is off needs no word about it.
+        // A flag that is off by default needs no mention.
         let isTold = !(defaultValue is Bool) && !defaultValue.brief.isEmpty
         return defaultNote ?? (isTold ? defaultValue.brief : nil)
     }
@@ -116,7 +116,7 @@ package struct Setting<Value: SettingValue>: AnySetting {
     }
 }
 
-/// A setting whose value's type does not matter.
+/// A setting with its value type erased.
 package protocol AnySetting: Sendable {
     var name: String { get }
     var help: String { get }
@@ -129,48 +129,48 @@ package protocol AnySetting: Sendable {
     /// - Throws: `InputError` naming the flag
     func check(_ settings: RenderSettings, for model: ModelGeometry) throws(InputError)
 
-    /// Its default in words; nil if there is none to tell.
+    /// The default in words; nil if there is nothing to say.
     var defaultText: String? { get }
 
-    /// Whether it differs from the default.
+    /// Whether the value differs from the default.
     func isChanged(in settings: RenderSettings) -> Bool
 
-    /// The only method that uses it with its present value; nil where both do.
+    /// The only method that uses the setting with its current value; nil if both do.
     func onlyMethod(in settings: RenderSettings) -> Method?
 
-    /// Whether the PNG's text records it.
+    /// Whether the setting is recorded in the PNG's text chunk.
     func isRecorded(of settings: RenderSettings) -> Bool
 
-    /// What its value must be in JSON, as JSON Schema.
+    /// JSON Schema of the value.
     var schema: JSON { get }
 
-    /// Its value for JSON.
+    /// The value as JSON.
     func json(of settings: RenderSettings) -> JSON
 
-    /// Its value as text.
+    /// The value as text.
     func written(of settings: RenderSettings) -> String
 
-    /// The flag that gives a render the value of a picture.
+    /// The command-line arguments that reproduce a picture's value.
     ///
-    /// - Parameter json: its value in the picture's text; nil where the text does not have it
-    /// - Returns: words of a command line; none where the default is right
-    /// - Throws: `InputError` naming the setting when the value is of another kind
+    /// - Parameter json: the value in the picture's text chunk; nil if it is missing
+    /// - Returns: command-line arguments; empty if the default is right
+    /// - Throws: `InputError` naming the setting if the value has the wrong type
     func arguments(recorded json: JSON?) throws(InputError) -> [String]
 
-    /// Its keys in the line of settings that web interfaces exchange.
+    /// The setting's keys in the parameter line that web interfaces exchange.
     var labels: [String] { get }
 
-    /// Its key and value in the line of settings that web interfaces exchange; nil if it is not part of it.
+    /// The setting's key and value in the parameter line that web interfaces exchange; nil if it is not part of it.
     func text(of settings: RenderSettings) -> (key: String, value: String)?
 
-    /// Takes a value from JSON.
+    /// Reads a value from JSON.
     ///
-    /// - Throws: `InputError` naming the setting when the value is of another kind
+    /// - Throws: `InputError` naming the setting if the value has the wrong type
     func read(_ json: JSON, into choices: inout SettingChoices) throws(InputError)
 }
 
 extension AnySetting {
-    /// The help text of its flag, with unit and default.
+    /// The help text of the flag, with unit and default.
     package var fullHelp: String {
         guard let defaultText else { return plainHelp }
         let suggested = isSuggested ? "what the model suggests, else " : ""
@@ -184,26 +184,26 @@ extension AnySetting {
     private var isSuggested: Bool { Settings.suggestible.contains { $0.name == name } }
 }
 
-/// When the PNG's text includes a setting. Settings that were added later are included only if changed, so that pictures
-/// rendered without them keep the same bytes.
+/// When a setting is recorded in the PNG's text chunk. Settings that were added later are recorded only if changed, so
+/// that files of pictures rendered without them stay byte-identical.
 package enum SettingRecording: Sendable {
     case always
     case whenChanged
-    /// Where there is an init image.
+    /// If there is an init image.
     case withPicture
-    /// Where the condition is true.
+    /// If the condition is true.
     case `where`(@Sendable (RenderSettings) -> Bool)
-    /// It does not affect the picture.
+    /// Because the setting does not affect the picture.
     case never
 }
 
-/// A setting's name in the line of settings that web interfaces exchange.
+/// A setting's name in the parameter line that web interfaces exchange.
 package struct SettingLabel: Sendable, ExpressibleByStringLiteral {
     let key: String
-    /// Its value, where that is not simply the setting's.
+    /// The value to write, if it is not simply the setting's value.
     let value: (@Sendable (RenderSettings) -> String)?
 
-    /// The key where the method is refinement; nil where it does not use the setting.
+    /// The key with refinement; nil if refinement does not use the setting.
     let refinedKey: String?
 
     init(
@@ -223,17 +223,17 @@ package struct SettingLabel: Sendable, ExpressibleByStringLiteral {
 
 /// Which values a setting accepts.
 package struct SettingLimits<Value: SettingValue>: Sendable {
-    /// What is wrong with a value for a model, and what to do about it; nil where it is accepted.
+    /// What is wrong with a value for a model, and how to fix it; nil if the value is accepted.
     let fault: @Sendable (Value, ModelGeometry) -> (problem: String, fix: String)?
 
-    /// Every value of the type.
+    /// Accepts every value of the type.
     static var none: Self { Self { _, _ in nil } }
 }
 
 extension SettingLimits where Value: Comparable {
     /// - Parameters:
-    ///   - range: of values; NaN is in none
-    ///   - fix: the advice for other values; nil to name the range
+    ///   - range: accepted values; NaN is never in the range
+    ///   - fix: advice for values out of range; nil to name the range
     /// - Returns: the limits
     static func range(_ range: ClosedRange<Value>, fix: String? = nil) -> Self {
         let choose =

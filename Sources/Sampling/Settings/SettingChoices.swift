@@ -1,12 +1,12 @@
 import Engine
 
-/// The settings that were chosen explicitly; the others come from the model or the defaults.
+/// The settings that were chosen explicitly; all others come from the model or the defaults.
 package struct SettingChoices: Sendable {
     private var changes: [String: @Sendable (inout RenderSettings) -> Void] = [:]
 
     package init() {}
 
-    /// - Parameter object: values by the settings' names, as `RenderSettings.json` has them
+    /// - Parameter object: values by setting name, as in `RenderSettings.json`
     /// - Throws: `InputError` naming a setting that is unknown, or whose value has the wrong type
     package init(json object: [String: JSON]) throws(InputError) {
         let settings = Settings.all
@@ -29,14 +29,14 @@ package struct SettingChoices: Sendable {
         changes[setting.name] = { $0[keyPath: path] = value }
     }
 
-    /// The same for a setting whose nil leaves the choice to the model.
+    /// The same for a setting where nil leaves the choice to the model.
     package mutating func set<Value>(_ setting: Setting<Value?>, to value: Value?) {
         guard let value else { return }
         let path = setting.path
         changes[setting.name] = { $0[keyPath: path] = value }
     }
 
-    /// Takes the other's choices; where both have one, the other's.
+    /// Adds the other's choices, which take precedence.
     package mutating func merge(_ other: SettingChoices) {
         changes.merge(other.changes) { $1 }
     }
@@ -45,7 +45,7 @@ package struct SettingChoices: Sendable {
 
     package func has(_ setting: any AnySetting) -> Bool { changes[setting.name] != nil }
 
-    /// The choices by the settings' names, as `init(json:)` reads them.
+    /// The choices by setting name, as `init(json:)` reads them.
     package var json: [String: JSON] {
         var settings = RenderSettings(
             size: Settings.size.defaultValue,

@@ -1,18 +1,18 @@
 import Engine
 import Foundation
 
-/// A type of settings' values, with its text and JSON forms.
+/// A value type of settings, with its text and JSON forms.
 package protocol SettingValue: Equatable, Sendable {
-    /// As in the PNG's text and on the command line.
+    /// The text form, as in the PNG's text chunk and on the command line.
     var written: String { get }
     var json: JSON { get }
-    /// Nil for JSON of the wrong type.
+    /// Returns nil for JSON of the wrong type.
     init?(json: JSON)
-    /// What the JSON must be, for errors: "a whole number".
+    /// The expected type in words, for errors: "a whole number".
     static var form: String { get }
-    /// What the JSON must be, as JSON Schema.
+    /// The expected JSON, as JSON Schema.
     static var schema: JSON { get }
-    /// The flag of a setting of this value, as on the command line; none for what no flag asks for.
+    /// The command-line flag that sets this value; empty for a value that no flag can set.
     func arguments(named name: String) -> [String]
 }
 
@@ -21,7 +21,7 @@ extension SettingValue {
 }
 
 extension SettingValue {
-    /// A number without needless zeros.
+    /// A number without a trailing ".0".
     var brief: String { written.hasSuffix(".0") ? String(written.dropLast(2)) : written }
 }
 
@@ -36,7 +36,7 @@ extension Int: SettingValue {
     package static var schema: JSON { .object(["type": .string("integer")]) }
 }
 
-/// As a string: a JSON number would lose the last bits of a long one.
+/// Encoded as a string, because JSON numbers would lose the last bits of large values.
 extension UInt64: SettingValue {
     package var written: String { "\(self)" }
     package var json: JSON { .string(written) }
@@ -93,7 +93,7 @@ extension Bool: SettingValue {
 }
 
 extension [Double]: SettingValue {
-    /// Separated by commas, whole numbers without a fraction.
+    /// Comma-separated; integers are written without a fraction.
     package var written: String { joined(by: ",") }
 
     func joined(by separator: String) -> String {
@@ -142,7 +142,7 @@ extension Border: SettingValue {}
 extension UpscaleMode: SettingValue {}
 extension Method: SettingValue {}
 
-/// Nil where the model decides.
+/// Nil means that the model decides.
 extension Optional: SettingValue where Wrapped: SettingValue {
     package var written: String { self?.written ?? "" }
     package var json: JSON { self?.json ?? .null }
@@ -174,7 +174,7 @@ extension Extent: SettingValue {
         .object(["type": .string("string"), "pattern": .string("^[0-9]+x[0-9]+$")])
     }
 
-    /// Reads WIDTHxHEIGHT, with the × that we print ourselves, too.
+    /// Parses WIDTHxHEIGHT, also with the × that we print ourselves.
     package init?(written text: String) {
         let sides = text.lowercased().replacing("×", with: "x")
             .split(separator: "x", omittingEmptySubsequences: false)

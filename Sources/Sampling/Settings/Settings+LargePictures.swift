@@ -1,6 +1,6 @@
 import Engine
 
-/// Pictures larger than the model's own.
+/// Settings of pictures larger than the model's native size.
 extension Settings {
     package static let method = Setting(
         "method",
@@ -92,7 +92,7 @@ extension Settings {
         default: nil,
         help: "Weights of a window's pixels where windows overlap",
         defaultNote: "gaussian; uniform with --border zeros, as in the authors' code",
-        // A picture without it has uniform ones.
+        // Pictures without a recorded weight have uniform ones.
         recorded: .where {
             $0.windowWeight == .gaussian || ($0.windowWeight != nil && $0.method == .refine)
         },

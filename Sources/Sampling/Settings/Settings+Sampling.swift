@@ -1,6 +1,6 @@
 import Engine
 
-/// Sampling, at any size.
+/// Sampling settings, for pictures of any size.
 extension Settings {
     package static let steps = Setting(
         "steps",
@@ -84,7 +84,7 @@ extension Settings {
             "Space timesteps evenly down from the last one of the training schedule, without rounding "
             + "them: 'SGM uniform' in other tools, for Turbo and Lightning models",
         recorded: .whenChanged,
-        // As A1111 writes it where it is not the sampler's own.
+        // A1111 writes it like this if it is not the sampler's own schedule.
         label: SettingLabel("Schedule type") { _ in "SGM Uniform" }
     )
 
@@ -133,7 +133,7 @@ extension Settings {
 }
 
 extension LevelSpacing {
-    /// As web interfaces call it.
+    /// The name that web interfaces use.
     fileprivate var label: String {
         switch self {
         case .karras: "Karras"
@@ -147,7 +147,7 @@ extension LevelSpacing {
 }
 
 extension RandomKind {
-    /// As web interfaces call it.
+    /// The name that web interfaces use.
     fileprivate var label: String {
         switch self {
         case .torch: "CPU"

@@ -1,11 +1,12 @@
 import Engine
 
-/// Every setting of a render, each declared once.
+/// All settings of a render, each declared once.
 ///
-/// To add one: a declaration here and its place in `all`, a property of `RenderSettings`, and a flag in `PictureFlags`.
-/// Validation, help, JSON, the PNG's text and the record for resuming are derived from the declaration.
+/// To add a setting: a declaration here, its place in `all`, a property of `RenderSettings`, and a flag in
+/// `PictureFlags`. Validation, help, JSON, the PNG's text chunk and the checkpoint record are derived from the
+/// declaration.
 package enum Settings {
-    /// In the order of the PNG's text.
+    /// All settings, in the order of the PNG's text chunk.
     package static let all: [any AnySetting] = [
         steps, scheduler, karras, guidance, guidanceInterval, seed, size,
         random, timestepSpacing, finalSigma, sgmUniform, sigmas,
@@ -17,13 +18,13 @@ package enum Settings {
         decodeMargin, wire, globalPass,
     ]
 
-    /// Those that a model may suggest in a file beside its weights; all others do not depend on the model.
+    /// Settings that a model may suggest in a file next to its weights; all others do not depend on the model.
     package static let suggestible: [any AnySetting] = [
         steps, guidance, scheduler, karras, timestepSpacing, finalSigma, size, method,
         stride, windowWeight, ladder, decodeMargin,
     ]
 
-    /// Those that apply only to a render with an init image.
+    /// Settings that apply only to a render with an init image.
     static let ofInitImage: [any AnySetting] = [strength, fidelity]
 
     // The picture.
@@ -132,6 +133,6 @@ package enum Settings {
         recorded: .never
     )
 
-    /// Largest side of a picture that is accepted, in pixels.
+    /// Maximum side of a picture, in pixels.
     package static let maxSide = 65_536
 }

@@ -1,7 +1,7 @@
 import Engine
 
 extension Tensor {
-    /// Concatenates pictures `[1, height, …, 3]` of one height horizontally.
+    /// Concatenates pictures `[1, height, …, 3]` of equal height horizontally.
     package init(sideBySide tiles: [Tensor]) {
         let (height, channels) = (tiles[0].shape[1], tiles[0].shape[3])
         let width = tiles.reduce(0) { $0 + $1.shape[2] }
@@ -23,7 +23,7 @@ extension Tensor {
         }
     }
 
-    /// Concatenates pictures `[1, …, width, channels]` of one width vertically.
+    /// Concatenates pictures `[1, …, width, channels]` of equal width vertically.
     package init(stacked rows: [Tensor]) {
         let (width, channels) = (rows[0].shape[2], rows[0].shape[3])
         precondition(rows.allSatisfy { $0.shape[2] == width && $0.shape[3] == channels })

@@ -1,7 +1,7 @@
 import Engine
 
-/// How a latent is divided for decoding, or a picture for encoding: not at all where it is small enough, else
-/// into tiles that are computed as parts of the whole.
+/// How a latent is divided for decoding, or a picture for encoding: not at all if it is small enough, otherwise into
+/// tiles whose results equal those of the whole.
 package struct TilePlan: Equatable, Sendable {
     /// One tile: its rows and columns of the latent.
     package typealias Tile = Region
@@ -10,20 +10,20 @@ package struct TilePlan: Equatable, Sendable {
     /// Pixels per latent pixel along a side.
     package let factor: Int
     package let network: TiledNetwork
-    /// Latent rows and columns of the tiles.
+    /// Row and column ranges of the tiles, in latent pixels.
     package let rows: [Range<Int>]
     package let columns: [Range<Int>]
 
-    /// Latent area up to which the picture is evaluated in one piece: 1024×1024 pixels at factor 8.
+    /// Maximum latent area that is evaluated in one piece: 1024×1024 pixels at factor 8.
     package static let wholeArea = 128 * 128
     /// Longest side of a tile, in latent pixels.
     package static let side = 96
 
     /// - Parameters:
-    ///   - latent: of the picture
+    ///   - latent: size of the picture's latent
     ///   - factor: pixels per latent pixel along a side
-    ///   - network: the half that decodes or encodes
-    ///   - wholeArea: larger pictures are evaluated in tiles
+    ///   - network: the decoder or the encoder
+    ///   - wholeArea: pictures with a larger latent area are evaluated in tiles
     ///   - side: longest side of a tile
     package init(
         latent: Extent,
@@ -57,7 +57,7 @@ package struct TilePlan: Equatable, Sendable {
         return row * columns.count + column
     }
 
-    /// A tile's margins: all that its result depends on, less at the edges of the picture.
+    /// A tile's margins: everything its result depends on, less at the edges of the picture.
     package func margins(of tile: Tile) -> PicturePart.Margins {
         let halo = network.halo
         return PicturePart.Margins(
@@ -78,7 +78,8 @@ package struct TilePlan: Equatable, Sendable {
         )
     }
 
-    /// As few spans as `longest` allows, all of the same length but the last: most tiles have the same shape.
+    /// As few spans as `longest` allows, all of the same length except the last, so that most tiles have the same
+    /// shape.
     private static func spans(_ length: Int, of longest: Int) -> [Range<Int>] {
         let count = (length + longest - 1) / longest
         let each = (length + count - 1) / count
@@ -88,17 +89,17 @@ package struct TilePlan: Equatable, Sendable {
 
 /// The cost of a plan.
 extension TilePlan {
-    /// How often all tiles are requested: once for each norm, and once for the result.
+    /// Number of times all tiles are requested: once per norm, and once for the result.
     package var passes: Int { isWhole ? 1 : network.norms + 1 }
 
-    /// The work of each pass, as a fraction of all of it.
+    /// The work of each pass, as a fraction of the total.
     package var passShares: [Double] {
         guard !isWhole else { return [1] }
         let before = (0...network.norms).map(network.shareOfWork(before:))
         return zip(before, [0] + before).map { $0 - $1 }
     }
 
-    /// The work, in evaluations of the whole picture: what exceeds 1 are margins.
+    /// The work, relative to one evaluation of the whole picture: margins account for anything above 1.
     package var evaluations: Double {
         guard !isWhole, !network.layers.isEmpty else { return 1 }
         var (all, own) = (0.0, 0.0)
@@ -110,7 +111,7 @@ extension TilePlan {
         return all / own
     }
 
-    /// Numbers that workers keep of all tiles between two norms, at most.
+    /// Maximum number of activations that workers keep for all tiles between two norms.
     package var numbersKept: Int {
         guard !isWhole else { return 0 }
         return network.layers.filter(\.hasNorm).map { layer in
@@ -130,7 +131,7 @@ extension TilePlan {
         return (sum(rows, of: latent.height), sum(columns, of: latent.width))
     }
 
-    /// Numbers of latents, pixels and tokens on the wire: a tile is sent once.
+    /// Number of values (latents, pixels and tokens) on the wire, if each tile is sent once.
     package func numbersMoved(latentChannels: Int) -> Int {
         let pixels = 3 * factor * factor
         let (input, output) =
@@ -144,22 +145,22 @@ extension TilePlan {
     }
 }
 
-/// The tokens of a picture that its attention attends to: all of them, or for a larger picture those of a
-/// regular lattice, the same for every tile.
+/// The tokens of a picture that its attention attends to: all of them, or, for a larger picture, those on a regular
+/// lattice, which is the same for every tile.
 package struct KeyLattice: Equatable, Sendable {
     /// Stride in rows and columns.
     package let stride: Int
     /// The first row and column.
     package let first: Int
 
-    /// Maximum tokens, and their maximum bytes: every worker receives and keeps them.
+    /// Limits on the number of tokens and their bytes, because every worker receives and keeps all of them.
     static let maxTokens = 256 * 256
     static let maxBytes = 128 << 20
-    /// Bytes of one message.
+    /// Maximum bytes per message.
     static let maxBytesAtOnce = 32 << 20
 
-    /// - Parameters:
-    ///   - latent: of the picture
+    /// - latent: size of the picture's latent
+    ///   - width: channels per token
     ///   - width: channels of a token
     package init(latent: Extent, width: Int) {
         let limit = min(Self.maxTokens, Self.maxBytes / (4 * max(1, width)))
@@ -175,7 +176,7 @@ package struct KeyLattice: Equatable, Sendable {
             * ((latent.width - first + stride - 1) / stride)
     }
 
-    /// Those in a tile; nil if there are none.
+    /// The lattice's tokens in a tile; nil if there are none.
     package func tokens(of tile: Region) -> PicturePart.Lattice? {
         func next(_ start: Int) -> Int { ((first - start) % stride + stride) % stride }
         let (row, column) = (next(tile.rows.lowerBound), next(tile.columns.lowerBound))
@@ -183,8 +184,8 @@ package struct KeyLattice: Equatable, Sendable {
         return PicturePart.Lattice(stride: stride, firstRow: row, firstColumn: column)
     }
 
-    /// Tokens of tiles, `[1, rows, columns, width]`, as they are sent: in the order of the tiles,
-    /// `[1, tokens, width]` each.
+    /// Splits the tokens of tiles, `[1, rows, columns, width]` each, into messages of `[1, tokens, width]`, in tile
+    /// order.
     static func messages(_ parts: [Tensor]) -> [Tensor] {
         guard let width = parts.first?.shape[3] else { return [] }
         let all = parts.reduce(0) { $0 + $1.count / width }

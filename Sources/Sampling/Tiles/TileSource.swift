@@ -1,10 +1,11 @@
 import Engine
 
-/// The source of tiles: a latent, or a picture to encode. Positions are in latent pixels.
+/// A source of tiles: a latent, or a picture to encode. Positions are in latent pixels.
 package protocol TileSource {
-    /// Some of its rows and columns, `[1, height, width, channels]`; of a picture multiplied by the factor.
+    /// Cuts out a region, `[1, height, width, channels]`; for a picture, its position and size are multiplied by the
+    /// factor.
     ///
-    /// - Throws: `InputError` or `OutputError` where it is on disk and cannot be read
+    /// - Throws: `InputError` or `OutputError` if it is on disk and cannot be read
     func cut(_ region: Region) throws -> Tensor
 }
 
@@ -15,9 +16,9 @@ package struct PictureTiles: TileSource {
     private let part: (Region) throws -> Tensor
 
     /// - Parameters:
-    ///   - latent: of the picture
+    ///   - latent: size of the picture's latent
     ///   - factor: pixels per latent pixel along a side
-    ///   - part: gives some rows and columns of pixels
+    ///   - part: reads a region of pixels
     package init(latent: Extent, factor: Int, part: @escaping (Region) throws -> Tensor) {
         (self.latent, self.factor, self.part) = (latent, factor, part)
     }

@@ -1,25 +1,25 @@
 import Engine
 
-/// Decodes a latent, or encodes a picture, in tiles, with the same result as one evaluation of the
-/// whole: the group norms use the moments of the whole picture, the attention attends to all of
-/// it, and each tile is computed with margins as wide as the receptive field of its convolutions.
+/// Decodes a latent, or encodes a picture, in tiles, with the same result as one evaluation of the whole: group norms
+/// use the moments of the whole picture, attention attends to all of it, and each tile is computed with margins as wide
+/// as the receptive field of its convolutions.
 ///
-/// All tiles go from one group norm to the next. At each they report its moments over their own pixels, and continue when those
-/// of the whole picture are known. Workers keep the activations in between; but a unit contains all that its result depends
-/// on, so a tile whose worker is lost is computed again by another one.
+/// All tiles advance from one group norm to the next. At each norm they report the moments over their own pixels, and
+/// continue when the moments of the whole picture are known. Workers keep the activations in between, but a unit
+/// contains everything that its result depends on, so if a worker is lost, another one can recompute its tile.
 package struct TiledEvaluation {
     private let plan: TilePlan
     private let source: CutTiles
     private let renderer: any UnitRenderer
     private let observe: (RenderEvent) throws -> Void
 
-    /// What every tile must know about the whole.
+    /// What every tile must know about the whole picture.
     private var statistics: [Moments] = []
     private var attention: [Embedding] = []
     /// Identifies this evaluation to workers. The result does not depend on it.
     private let picture = UInt64.random(in: 1...UInt64.max)
 
-    /// Bytes of tiles, or of their results, that are in memory at once, but at least one tile or row.
+    /// Maximum bytes of tiles, or of their results, in memory at once; but at least one tile or row.
     private static let maxBytesAtOnce = 256 << 20
 
     /// Maximum bytes of a picture's pixels that a plan cuts at once.
@@ -33,9 +33,9 @@ package struct TiledEvaluation {
     ///
     /// - Parameters:
     ///   - source: the whole latent, or the whole picture
-    ///   - plan: how it is cut, and the half of the autoencoder
-    ///   - renderer: evaluates parts
-    ///   - observe: is told of progress
+    ///   - plan: how the source is cut, and which half of the autoencoder is evaluated
+    ///   - renderer: evaluates the tiles
+    ///   - observe: receives progress events
     /// - Throws: whatever the source, the renderer or the observer throws
     package init(
         _ source: any TileSource,
@@ -48,13 +48,13 @@ package struct TiledEvaluation {
         for norm in 0..<plan.network.norms { try measure(norm) }
     }
 
-    /// Evaluates the rest.
+    /// Evaluates the remaining layers.
     ///
-    /// - Parameter body: takes the result, `[1, height, width, 3]` or a latent, one row of tiles after the other, from
-    ///   top to bottom
+    /// - Parameter body: receives the result, `[1, height, width, 3]` or a latent, one row of tiles at a time, from top
+    ///   to bottom
     /// - Throws: whatever the source, the renderer, the observer or `body` throws
     package func finish(_ body: (Tensor) throws -> Void) throws {
-        // Every tile is with its worker: with one row at a time, workers that have none of it would wait.
+        // Each worker keeps its own tiles: with one row at a time, workers without a tile in it would idle.
         for rows in rowsAtOnce {
             let tiles = rows.flatMap(plan.tiles(in:))
             let results = try evaluate(tiles, norm: nil).map(\.wholeTensor)
@@ -81,8 +81,8 @@ package struct TiledEvaluation {
         return groups
     }
 
-    /// Computes a norm's moments; those of all norms before it are known. At the attention's norm also the tokens that
-    /// all tiles attend to.
+    /// Computes the moments of a norm; those of all earlier norms are already known. At the attention's norm, also
+    /// collects the tokens that all tiles attend to.
     private mutating func measure(_ norm: Int) throws {
         try observe(.measuring(tiles: plan.tiles.count))
         let answers = try evaluate(plan.tiles, norm: norm)
@@ -96,7 +96,8 @@ package struct TiledEvaluation {
         }
     }
 
-    /// Sends tiles, a limited number of bytes at a time, to measure a norm, counted from 0; nil computes the result.
+    /// Sends tiles, a limited number of bytes at a time, to measure norm `norm`, counted from 0; nil computes the
+    /// result.
     private func evaluate(_ tiles: [TilePlan.Tile], norm: Int?) throws -> [WorkResult] {
         let lattice =
             norm != nil && norm == plan.network.attention
@@ -131,14 +132,14 @@ package struct TiledEvaluation {
     }
 }
 
-/// The tiles of a picture with their margins. Every norm needs all of them again, so they are cut once and kept, if there is memory
-/// for all.
+/// The tiles of a picture, with their margins. Every norm needs all of them again, so they are cut once and kept if all
+/// of them fit in memory.
 private final class CutTiles {
     private let source: any TileSource
     private let plan: TilePlan
     private let maxBytes: Int
     private var kept: [Int: Tensor] = [:]
-    /// Bytes of all tiles, once the first one is known.
+    /// Bytes of all tiles, known after the first one has been cut.
     private var bytes: Int?
 
     init(_ source: any TileSource, _ plan: TilePlan, maxBytes: Int) {

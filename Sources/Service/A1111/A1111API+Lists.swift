@@ -3,7 +3,7 @@ import Foundation
 import Hummingbird
 
 extension A1111API {
-    /// Lists of what there is; those of things that Tessera does not have are empty.
+    /// Adds the list endpoints; lists of things that Tessera does not have are empty.
     func addLists(to group: RouterGroup<ServiceContext>) {
         list("samplers", group) {
             SchedulerKind.allCases.map { kind in
@@ -26,7 +26,7 @@ extension A1111API {
             models.entries.map { entry in
                 .object([
                     "title": .string(entry.name), "model_name": .string(entry.name),
-                    // No path of the server is told.
+                    // Never reveal a path of the server.
                     "filename": .string(entry.name), "hash": .null, "sha256": .null,
                     "config": .null,
                 ])
@@ -58,7 +58,7 @@ extension A1111API {
         object("cmd-flags", group) { [:] }
         object("memory", group) { Self.memory }
         for name in ["refresh-checkpoints", "refresh-vae", "refresh-loras"] {
-            // Folders are read each time they are listed.
+            // Nothing to do: folders are read each time they are listed.
             group.post(RouterPath(name)) { _, context in
                 try context.require(.read)
                 return Response(json: .null)
@@ -88,7 +88,7 @@ extension A1111API {
         }
     }
 
-    /// Bytes of this machine's memory; workers compute elsewhere.
+    /// Memory of this machine in bytes; workers compute elsewhere.
     private static var memory: [String: JSON] {
         var fields: [String: Double] = [:]
         let text = (try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8)) ?? ""

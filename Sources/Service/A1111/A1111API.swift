@@ -5,7 +5,7 @@ import HTTPTypes
 import Hummingbird
 import Sampling
 
-/// A1111's API, `/sdapi/v1`, for tools that speak it.
+/// A1111's API, `/sdapi/v1`, for tools that use it.
 struct A1111API: Sendable {
     let desk: FrontDesk
     let sessions = A1111Sessions()
@@ -77,7 +77,7 @@ struct A1111API: Sendable {
         return Response(json: try await answer.json(ended, echo: json, desk: desk))
     }
 
-    /// The request with its pictures stored.
+    /// Stores the request's pictures and refers to them by id.
     private func stored(_ wanted: A1111Request) async throws -> A1111Request {
         guard let image = wanted.initImage else { return wanted }
         var wanted = wanted
@@ -93,7 +93,7 @@ struct A1111API: Sendable {
         return wanted
     }
 
-    /// Reads base64, with or without a `data:` URL around it.
+    /// Decodes base64, with or without a `data:` URL prefix.
     static func bytes(_ text: String, _ field: String) throws(InputError) -> Data {
         let start = text.hasPrefix("data:") ? text.firstIndex(of: ",").map(text.index(after:)) : nil
         let code = String(text[(start ?? text.startIndex)...])
@@ -103,7 +103,7 @@ struct A1111API: Sendable {
         return data
     }
 
-    /// Submits jobs and waits until all have ended.
+    /// Submits jobs and waits until all of them have ended.
     private func run(
         _ requests: [JobRequest],
         _ kind: String,
@@ -120,7 +120,7 @@ struct A1111API: Sendable {
         var ended: [Job] = []
         for job in jobs {
             let job = try await desk.ended(job)
-            // An interrupted job has no picture, which is not an error.
+            // A job that was interrupted has no picture, which is not an error.
             ended.append(job.state == .cancelled ? job : try await desk.finished(job))
             sessions.advance(number, of: caller.user)
         }
@@ -177,7 +177,7 @@ struct A1111API: Sendable {
         )
     }
 
-    /// How far the user's requests are; all zero when nothing is being made.
+    /// Progress of the user's requests; all zero if nothing is being rendered.
     private func progress(of user: String, hasImage: Bool) async throws -> JSON {
         let batches = sessions.batches(of: user)
         let running = batches.flatMap(\.jobs).lazy
@@ -192,7 +192,7 @@ struct A1111API: Sendable {
         ).json
     }
 
-    /// Reads a flag of the query as A1111 does.
+    /// Parses a Boolean query parameter as A1111 does.
     private static func isTrue(_ text: String) -> Bool {
         ["1", "true", "t", "yes", "y", "on"].contains(text.lowercased())
     }
@@ -202,14 +202,14 @@ struct A1111API: Sendable {
         for batch in sessions.batches(of: context.caller.user) {
             let jobs = batch.jobs.dropFirst(batch.ended)
             for id in all ? jobs : jobs.prefix(1) {
-                // It may have ended by now.
+                // Ignore errors: the job may have ended by now.
                 _ = try? await desk.change(id, .cancel, for: context.caller)
             }
         }
         return Response(json: .object([:]))
     }
 
-    /// An error in the form of this API.
+    /// An error in the format of this API.
     static func error(_ error: APIError) -> JSON {
         .object([
             "error": .string(error.code.rawValue), "detail": .string(error.message),

@@ -3,17 +3,17 @@ import Engine
 import Foundation
 import Sampling
 
-/// The answer to a request for pictures, as A1111's clients read it.
+/// The response to a request for pictures, in the format that A1111's clients expect.
 struct A1111Answer: Sendable {
     let wanted: A1111Request
     let plan: JobDraft
 
     /// - Parameters:
-    ///   - jobs: of the request, ended; those that were interrupted have no picture
-    ///   - echo: the request's body, which is answered without its pictures
-    ///   - desk: has the files
-    /// - Returns: pictures, the request, and `info`
-    /// - Throws: when a file is no longer there
+    ///   - jobs: the request's jobs, all of which have ended; those that were interrupted have no picture
+    ///   - echo: the body of the request, which is returned without its pictures
+    ///   - desk: gives access to the files
+    /// - Returns: the pictures, the request and `info`
+    /// - Throws: if a file no longer exists
     func json(_ jobs: [Job], echo: JSON, desk: FrontDesk) async throws -> JSON {
         let done = jobs.filter { $0.state == .done }
         var pictures: [JSON] = []
@@ -32,7 +32,7 @@ struct A1111Answer: Sendable {
         parameters["mask"] = parameters["mask"].map { _ in .null }
         return .object([
             "images": .array(pictures), "parameters": .object(parameters),
-            // JSON in a text, as clients expect it.
+            // JSON as a string, as clients expect.
             "info": .string(info(done, texts: texts).text),
         ])
     }
@@ -43,7 +43,7 @@ struct A1111Answer: Sendable {
             let seed = request?.object?["settings"]?.object?["seed"]?.string
             return seed.flatMap(Double.init).map(JSON.number) ?? .null
         }
-        // Of the text in the first picture: also what the model decided.
+        // From the metadata of the first picture, which also has the settings that the model determined.
         let used = Self.parameters(texts.first ?? "")
         let guidance = used["CFG scale"]?.string.flatMap(Double.init)
         let prompt = JSON.string(wanted.job.prompt == " " ? "" : wanted.job.prompt)
@@ -72,7 +72,7 @@ struct A1111Answer: Sendable {
         ])
     }
 
-    /// The settings of a picture's text by their names.
+    /// Parses the settings in a picture's `parameters` text into fields by name.
     static func parameters(_ text: String) -> [String: JSON] {
         guard !text.isEmpty else { return [:] }
         let info = Infotext(text)

@@ -1,10 +1,10 @@
 import Engine
 
-/// The fields of a body, read as A1111 does: null is the same as leaving a field out. Pure.
+/// The fields of a request body, parsed as A1111 does: null is the same as a missing field. Pure.
 struct A1111Fields {
     let object: [String: JSON]
 
-    /// - Throws: `InputError` unless it is an object
+    /// - Throws: `InputError` unless the body is an object
     init(_ json: JSON) throws(InputError) {
         guard let object = json.object else {
             throw InputError("the request", "it is not a JSON object", fix: "Send {\"prompt\": …}")

@@ -3,9 +3,9 @@ import Foundation
 import Sampling
 import Synchronization
 
-/// The options of A1111 that mean something here. Pure.
+/// The options of A1111 that Tessera supports. Pure.
 package struct A1111Options: Equatable, Sendable {
-    /// Name in the catalogue; nil for the default model.
+    /// Name of the model in the catalogue; nil for the default model.
     package var model: String?
     package var clipSkip: Int?
     package var format = JobRequest.Format.png
@@ -13,7 +13,7 @@ package struct A1111Options: Equatable, Sendable {
 
     package init() {}
 
-    /// Takes what an object has of them; other options are ignored.
+    /// Applies the options in an object; unknown options are ignored.
     ///
     /// - Throws: `InputError` naming the option
     package mutating func merge(_ json: JSON) throws(InputError) {
@@ -23,7 +23,7 @@ package struct A1111Options: Equatable, Sendable {
             model = title.isEmpty ? nil : A1111Names.model(title)
         }
         if let skip = try fields.optionalInteger("CLIP_stop_at_last_layers", 1...32) {
-            // Its default, which means the model's own.
+            // 1 is A1111's default; here, nil stands for the model's own.
             clipSkip = skip == 1 ? nil : skip
         }
         switch try fields.text("samples_format")?.lowercased() {
@@ -36,16 +36,16 @@ package struct A1111Options: Equatable, Sendable {
         switch try fields.text("randn_source") {
         case nil: break
         case "CPU": random = .torch
-        // The generators of its two kinds of GPU give the same numbers here: Philox.
+        // A1111 has a generator for each of two kinds of GPU; both give the numbers of Philox.
         case "GPU", "NV": random = .philox
         default: throw JobRequest.wrongType("randn_source", "CPU, GPU or NV")
         }
     }
 
-    /// As A1111 answers them.
+    /// The options in A1111's format.
     ///
     /// - Parameter standard: name of the default model
-    /// - Returns: all options that are known
+    /// - Returns: all known options
     package func json(standard: String) -> JSON {
         .object([
             "sd_model_checkpoint": .string(model ?? standard),
@@ -58,7 +58,7 @@ package struct A1111Options: Equatable, Sendable {
     }
 }
 
-/// What things are called in A1111. Pure.
+/// Names of things in A1111. Pure.
 package enum A1111Names {
     struct Scheduler {
         let name: String
@@ -75,7 +75,7 @@ package enum A1111Names {
         Scheduler(name: "align_your_steps", label: "Align Your Steps"),
     ]
 
-    /// The name of a model from its title, `folder/name.safetensors [hash]`.
+    /// The model's name from its title, `folder/name.safetensors [hash]`.
     package static func model(_ title: String) -> String {
         var name = title[...]
         if name.hasSuffix("]"), let open = name.range(of: " [", options: .backwards) {
@@ -91,15 +91,15 @@ package enum A1111Names {
     }
 }
 
-/// The options and the running requests of each user.
+/// Options and running requests of each user.
 final class A1111Sessions: Sendable {
-    /// A request whose pictures are being made.
+    /// A request whose pictures are being rendered.
     struct Batch: Sendable {
         let kind: String
         var jobs: [String]
-        /// Jobs that have ended.
+        /// Number of its jobs that have ended.
         var ended = 0
-        /// Seconds since 1970.
+        /// Start time in seconds since 1970.
         let start: Double
     }
 
@@ -111,7 +111,7 @@ final class A1111Sessions: Sendable {
 
     private let state = Mutex(State())
 
-    /// Users whose options are remembered.
+    /// Maximum number of users whose options are remembered.
     private static let maxUsers = 10_000
 
     func options(of user: String) -> A1111Options {
@@ -125,7 +125,7 @@ final class A1111Sessions: Sendable {
         }
     }
 
-    /// Remembers a request until `end`.
+    /// Registers a request until `end` is called.
     func begin(_ batch: Batch, of user: String) -> Int {
         state.withLock {
             $0.next += 1
@@ -134,7 +134,7 @@ final class A1111Sessions: Sendable {
         }
     }
 
-    /// One more job of a request has ended.
+    /// Counts another ended job of a request.
     func advance(_ number: Int, of user: String) {
         state.withLock { $0.batches[user]?[number]?.ended += 1 }
     }
@@ -146,7 +146,7 @@ final class A1111Sessions: Sendable {
         }
     }
 
-    /// The requests of a user that are not answered yet, the oldest first.
+    /// The user's unanswered requests, oldest first.
     func batches(of user: String) -> [Batch] {
         state.withLock { ($0.batches[user] ?? [:]).sorted { $0.key < $1.key }.map(\.value) }
     }

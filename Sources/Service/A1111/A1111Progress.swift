@@ -1,25 +1,25 @@
 import Engine
 
-/// How far requests are, as A1111 answers it. Pure.
+/// Progress of requests in A1111's format. Pure.
 struct A1111Progress {
     let batches: [A1111Sessions.Batch]
-    /// Of the job that is being rendered; nil if it is not one of these.
+    /// Progress of the job that is being rendered; nil if it is not one of these.
     let running: JobProgress?
-    /// That job's estimate of the picture so far, a PNG as base64; nil before the first, or if it is not wanted.
+    /// The current estimate of that job's picture, a PNG as base64; nil before the first one or if not wanted.
     let image: String?
-    /// Seconds since 1970.
+    /// Current time in seconds since 1970.
     let now: Double
 
     private var all: Int { batches.reduce(0) { $0 + $1.jobs.count } }
     private var ended: Int { batches.reduce(0) { $0 + $1.ended } }
 
-    /// Share of the pictures that are done, 0…1; 0 where nothing is being made.
+    /// Fraction of the pictures that is done, 0…1; 0 if nothing is being rendered.
     var share: Double {
         guard all > 0 else { return 0 }
         return min(1, (Double(ended) + (running?.share ?? 0)) / Double(all))
     }
 
-    /// Seconds until the last picture, by the rate of the running one; 0 while that is not known.
+    /// Estimated seconds until the last picture, from the rate of the running one; 0 if unknown.
     private var secondsLeft: Double {
         guard let running, let left = running.secondsLeft, running.share < 1 else { return 0 }
         let whole = left / (1 - running.share)

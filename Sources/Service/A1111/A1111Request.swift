@@ -2,39 +2,39 @@ import Coordinator
 import Engine
 import Sampling
 
-/// A request of A1111's API for pictures, as far as Tessera knows it: what it does not know is ignored. Pure.
+/// A request for pictures to A1111's API. Fields that Tessera does not know are ignored. Pure.
 package struct A1111Request: Equatable, Sendable {
-    /// Pictures; their seeds follow each other.
+    /// Number of pictures; their seeds are consecutive.
     package var count: Int
-    /// Pictures of one batch, as it was asked for.
+    /// Batch size as requested.
     package var batchSize: Int
-    /// Of the first picture; nil for a random one.
+    /// Seed of the first picture; nil for a random one.
     package var seed: UInt64?
-    /// Everything but the seed and the stored pictures.
+    /// The job, without its seed and stored pictures.
     package var job: JobRequest
-    /// The picture to start from, as base64; nil for none.
+    /// The init image as base64; nil if there is none.
     package var initImage: String?
     package var mask: String?
-    /// Whether black is what changes.
+    /// Whether the black parts of the mask change instead of the white ones.
     package var isMaskInverted = false
-    /// What was asked for and is not done, one line each.
+    /// Requested features that are not supported, one line each.
     package var notes: [String] = []
-    /// Whether the pictures are in the answer.
+    /// Whether the response includes the pictures.
     package var sendsImages = true
-    /// As it was asked for.
+    /// The sampler's name as requested.
     package var sampler: String?
-    /// Share of the steps, for a picture that starts from another.
+    /// Denoising strength as a fraction of the steps, if there is an init image.
     package var strength: Double?
 
-    /// Pictures of one request.
+    /// Maximum number of pictures per request.
     static let maxCount = 64
-    /// The enlargement that refines instead of DemoFusion.
+    /// The upscaler name that selects refinement instead of DemoFusion.
     package static let refiner = "Tessera refine"
 
     /// - Parameters:
-    ///   - json: the body
-    ///   - options: of the user, which `override_settings` overrides
-    ///   - isFromPicture: whether it is img2img
+    ///   - json: the request body
+    ///   - options: the user's options, which `override_settings` overrides
+    ///   - isFromPicture: whether this is an img2img request
     /// - Throws: `InputError` naming the field
     package init(
         json: JSON,
@@ -45,7 +45,7 @@ package struct A1111Request: Equatable, Sendable {
         var options = options
         try options.merge(json.object?["override_settings"] ?? .null)
         job = JobRequest(prompt: try fields.text("prompt") ?? "")
-        // Clients send it empty; an empty prompt is a prompt.
+        // Clients may send an empty prompt, which Tessera would treat as missing.
         if job.prompt.isEmpty { job.prompt = " " }
         job.negativePrompt = try fields.text("negative_prompt")
         job.model = options.model
@@ -63,7 +63,7 @@ package struct A1111Request: Equatable, Sendable {
         let seed = try fields.integer("seed", -1...(1 << 53) - 1, -1)
         self.seed = seed < 0 ? nil : UInt64(seed)
         var settings: [String: JSON] = [Settings.promptSyntax.name: PromptSyntax.a1111.json]
-        // A1111 draws noise on the GPU unless told otherwise.
+        // A1111 samples noise on the GPU by default.
         settings[Settings.random.name] = options.random.json
         settings[Settings.steps.name] = try fields.optionalInteger("steps", 1...1000)
             .map(JSON.count)
@@ -82,7 +82,7 @@ package struct A1111Request: Equatable, Sendable {
         guard let name, !name.isEmpty else { return }
         var type = try fields.text("scheduler")
         if type?.isEmpty == true { type = nil }
-        // The API has the types' own names or their labels.
+        // The API accepts the names of scheduler types or their labels.
         let label = type.map { type in
             A1111Names.schedulers.first { $0.name == type }?.label ?? type
         }
@@ -100,7 +100,7 @@ package struct A1111Request: Equatable, Sendable {
         job.settings.merge(choice.settings) { $1 }
     }
 
-    /// The size, and with `enable_hr` the larger one that Tessera's ladder reaches.
+    /// The size or, with `enable_hr`, the upscaled size, which Tessera's ladder reaches.
     private mutating func readSize(
         _ fields: A1111Fields,
         isFromPicture: Bool
@@ -124,7 +124,8 @@ package struct A1111Request: Equatable, Sendable {
         job.settings[Settings.size.name] = size.json
     }
 
-    /// The size after the enlargement: one that is given counts, and where only one side is, the other follows.
+    /// The size after upscaling: an explicit size takes precedence; if only one side is given, the other is scaled with
+    /// it.
     static func enlarged(
         _ width: Int,
         _ height: Int,
@@ -193,10 +194,10 @@ package struct A1111Request: Equatable, Sendable {
         if fields.object["styles"]?.array?.isEmpty == false { notes.append("there are no styles") }
     }
 
-    /// The jobs, with their seeds.
+    /// The jobs, each with its seed.
     ///
-    /// - Parameter first: seed of the first picture, where the request has none
-    /// - Returns: one for each picture
+    /// - Parameter first: seed of the first picture if the request has none
+    /// - Returns: one job for each picture
     package func jobs(seed first: UInt64) -> [JobRequest] {
         (0..<count).map { index in
             var job = job

@@ -3,18 +3,18 @@ import Engine
 import Foundation
 import Hummingbird
 
-/// Writes events as one client reads them: those of a job until it has finished, or all that the client may see.
+/// Writes events for one client: those of a job until it has finished, or all that the client may see.
 struct EventWriter: Sendable {
     let desk: FrontDesk
     let caller: Caller
     let hasViews: Bool
-    /// Nil for all of the client's jobs.
+    /// The job to follow; nil for all of the client's jobs.
     var job: Job?
-    /// Which events pass; nil for all of them.
+    /// Selects the events that the client may see; nil for all events.
     var sieve: OwnEvents?
-    /// What was last written of each running job's views.
+    /// The views that were last sent for each running job.
     private var told: [String: PlacedViews] = [:]
-    /// When the caller was last found to be allowed this.
+    /// When the caller's access was last confirmed.
     private var admitted = ContinuousClock.now
 
     init(
@@ -46,8 +46,8 @@ struct EventWriter: Sendable {
         )
     }
 
-    /// Whether the caller's token is still valid, which is looked up once a second: it may be revoked, or its time over,
-    /// while the stream is open.
+    /// Whether the caller still has access; checked once a second, because a token may be revoked or expire while the
+    /// stream is open.
     private mutating func isAdmitted() async throws -> Bool {
         let now = ContinuousClock.now
         guard now - admitted >= .seconds(1) else { return true }
@@ -57,9 +57,9 @@ struct EventWriter: Sendable {
         }
     }
 
-    /// Writes what is true at the start.
+    /// Writes the current state.
     ///
-    /// - Returns: whether events may follow
+    /// - Returns: whether more events may follow
     private mutating func begin(_ body: inout any ResponseBodyWriter) async throws -> Bool {
         if let job {
             let state = JSON.object(["state": .string(job.state.rawValue)])
@@ -83,7 +83,7 @@ struct EventWriter: Sendable {
         try await body.write(Self.line(event.kind.rawValue, event.job, event.number, data))
     }
 
-    /// What an event tells now; nil if the client knows it already.
+    /// The current data of an event; nil if the client already has it.
     private mutating func data(of event: EventHub.Event) -> JSON? {
         switch (event.kind, event.job) {
         case (.workers, _): return desk.workers
@@ -92,7 +92,7 @@ struct EventWriter: Sendable {
             guard told.updateValue(views, forKey: id) != views else { return nil }
             return views.json
         case (.state, let id?):
-            // When a job starts again, its views are sent again, too.
+            // When a job restarts, its views are sent again.
             told[id] = nil
             return event.data
         default: return event.data
@@ -105,7 +105,7 @@ struct EventWriter: Sendable {
         return state.flatMap(JobState.init(rawValue:))?.isFinished == true
     }
 
-    /// One event as the client reads it.
+    /// An event in the format for clients.
     static func line(_ kind: String, _ job: String?, _ number: Int, _ data: JSON) -> ByteBuffer {
         var object = data.object ?? [:]
         if let job { object["job"] = .string(job) }

@@ -2,9 +2,9 @@ import Engine
 import Hummingbird
 
 extension FrontDesk {
-    /// The file of a finished picture.
+    /// A response with the file of a finished picture.
     ///
-    /// - Throws: `APIError` when there is none
+    /// - Throws: `APIError` if there is none
     func answer(pictureOf job: Job) async throws -> Response {
         guard job.state == .done else {
             throw APIError(

@@ -2,10 +2,10 @@ import Engine
 import Foundation
 
 extension FrontDesk {
-    /// Bytes of a picture that is answered as base64.
+    /// Maximum size in bytes of a picture that is returned as base64.
     static let maxInline = 64 << 20
 
-    /// Rejects a picture that is too large to be answered as base64.
+    /// Rejects a picture that is too large to be returned as base64.
     ///
     /// - Throws: `LimitExceeded`
     static func checkInline(width: Int, height: Int) throws(LimitExceeded) {
@@ -15,9 +15,9 @@ extension FrontDesk {
         }
     }
 
-    /// Stores several jobs; all of them or none.
+    /// Stores several jobs: either all of them or none.
     ///
-    /// - Throws: as `submit`
+    /// - Throws: the same errors as `submit`
     func submit(_ requests: [JobRequest], for caller: Caller) async throws -> [Job] {
         var jobs: [Job] = []
         do {
@@ -31,12 +31,12 @@ extension FrontDesk {
         return jobs
     }
 
-    /// Waits until a job has ended, or the service stops.
+    /// Waits until a job has ended or the service stops.
     ///
-    /// - Returns: the job as it is then
-    /// - Throws: `LimitExceeded` when too many clients wait
+    /// - Returns: the current job
+    /// - Throws: `LimitExceeded` if too many clients are waiting
     func ended(_ job: Job) async throws -> Job {
-        // Before the job is read: no change is missed in between.
+        // Subscribe before reading the job, so that no change is missed.
         let events = try hub.events(of: job.id)
         var present = try await stored(job.id)
         if present.state.isFinished { return present }
@@ -47,9 +47,9 @@ extension FrontDesk {
         return present
     }
 
-    /// Waits for a job's picture.
+    /// Waits until a job's picture is finished.
     ///
-    /// - Throws: `APIError` when there is no picture
+    /// - Throws: `APIError` if there is no picture
     func finished(_ job: Job) async throws -> Job {
         let job = try await ended(job)
         switch job.state {
@@ -62,17 +62,17 @@ extension FrontDesk {
             )
         case .cancelled: throw APIError(.conflict, .conflict, "job \(job.id) was cancelled")
         case .queued, .running, .paused:
-            // The wait ended because the client went away.
+            // The client may have gone away, which ended the wait.
             try Task.checkCancellation()
             throw APIError(
                 .serviceUnavailable,
                 .unavailable,
-                "the service is stopping; job \(job.id) goes on after its next start"
+                "the service is stopping; job \(job.id) continues after the next start"
             )
         }
     }
 
-    /// A finished picture's file as base64.
+    /// The file of a finished picture as base64.
     func base64(of job: Job) async throws -> String {
         let path = folder.picture(of: job)
         return try await Blocking.run {

@@ -5,7 +5,7 @@ import GRDB
 import Sampling
 import Synchronization
 
-/// What every API does: checks submissions, stores them, and tells the runner.
+/// What all APIs share: it checks submissions, stores them and notifies the runner.
 package final class FrontDesk: Sendable {
     let store: JobStore
     let folder: ServiceFolder
@@ -14,15 +14,15 @@ package final class FrontDesk: Sendable {
     let hub: EventHub
     let limits: ServiceLimits
     let exposure: Exposure
-    /// Bodies without pictures, and with them.
+    /// Readers for request bodies without pictures, and with pictures.
     let bodies: RequestBody
     let uploads: RequestBody
     let pyramids: Pyramids
-    /// Plans take turns: each reads a model's configuration and its tokenizer.
+    /// Serialises plans, each of which reads a model's configuration and its tokenizer.
     private let planning = DispatchQueue(label: "service.planning")
     private let planned = Mutex(0)
 
-    /// Plans that wait at once.
+    /// Maximum number of plans that wait at a time.
     private static let maxPlans = 256
 
     package init(
@@ -46,7 +46,7 @@ package final class FrontDesk: Sendable {
         )
     }
 
-    /// A submission, checked against the model and the limits.
+    /// A submission that was checked against the model and the limits.
     struct Checked: Sendable {
         let draft: JobDraft
         let report: PlanReport
@@ -55,9 +55,9 @@ package final class FrontDesk: Sendable {
     /// Plans a picture without rendering it.
     ///
     /// - Parameters:
-    ///   - request: of the client; a missing seed is chosen here, so that the job keeps it
-    ///   - caller: who asks
-    /// - Returns: what it would take; the draft has no user yet
+    ///   - request: the client's request; a missing seed is chosen here, so that it is stored with the job
+    ///   - caller: who made the request
+    /// - Returns: the draft of the job, without a user yet, and its cost
     /// - Throws: `InputError` naming the setting, `LimitExceeded`
     func check(_ request: JobRequest, for caller: Caller) async throws -> Checked {
         let waiting = planned.withLock { count in
@@ -83,10 +83,10 @@ package final class FrontDesk: Sendable {
         let model = try resources.models.find(request.model)
         request.model = model.name
         if request.settings["seed"] == nil {
-            // As many bits as a JSON number holds exactly.
+            // 53 bits, which a JSON number represents exactly.
             request.settings["seed"] = .string("\(UInt64.random(in: 0..<1 << 53))")
         }
-        // Before anything of that size is planned.
+        // Reject sizes beyond the limit before planning anything.
         if let size = request.settings["size"].flatMap(Extent.init(json:)) {
             guard size.height <= Settings.maxSide, size.width <= Settings.maxSide else {
                 throw LimitExceeded(
@@ -99,7 +99,7 @@ package final class FrontDesk: Sendable {
             try limits.check(width: size.width, height: size.height)
         }
         let session = try RenderSession(try request.options(resources))
-        // The name is the service's; only the format is the client's choice.
+        // The file name is chosen by the service, only the format by the client.
         try RenderSession.Outputs(
             picture: "picture.\(request.format.rawValue)",
             isNumbered: true,
@@ -127,12 +127,12 @@ package final class FrontDesk: Sendable {
     /// Stores a job.
     ///
     /// - Parameters:
-    ///   - request: of the client
-    ///   - caller: who asks
-    ///   - priority: of the job
-    ///   - key: the client's own key for this submission; the same one gives the same job
+    ///   - request: the client's request
+    ///   - caller: who made the request
+    ///   - priority: priority of the job
+    ///   - key: the client's idempotency key; submitting again with the same key returns the same job
     /// - Returns: the job, and whether it is new
-    /// - Throws: `InputError`, `LimitExceeded`, `KeyReused`, `APIError` for a priority that the caller may not give
+    /// - Throws: `InputError`, `LimitExceeded`, `KeyReused`, `APIError` for a priority that the caller may not set
     func submit(
         _ request: JobRequest,
         for caller: Caller,
@@ -143,7 +143,7 @@ package final class FrontDesk: Sendable {
         let user = caller.user
         let digest = Self.digest(request, priority: priority)
         if let key {
-            // A repeated submission costs no plan.
+            // A repeated submission is not planned again.
             let known = try await Blocking.run { [store] in
                 try store.known(user: user, key: key, digest: digest)
             }
@@ -162,7 +162,7 @@ package final class FrontDesk: Sendable {
         return result
     }
 
-    /// Identifies a submission as it was sent, before a seed is chosen.
+    /// Digest that identifies a submission as it was sent, before a seed is chosen.
     private static func digest(_ request: JobRequest, priority: Int) -> String {
         let hash = FileHash()
         hash.add(text: request.json.text)
@@ -170,7 +170,7 @@ package final class FrontDesk: Sendable {
         return hash.finish()
     }
 
-    /// Other people's jobs cannot be put behind one's own.
+    /// Only administrators may put jobs ahead of those of other users.
     private static func check(_ priority: Int, of caller: Caller) throws {
         guard priority <= 0 || caller.has(.admin) else {
             throw APIError(
@@ -182,9 +182,9 @@ package final class FrontDesk: Sendable {
         }
     }
 
-    /// A job of the caller's.
+    /// A job that the caller may access.
     ///
-    /// - Throws: `APIError` for an unknown job, and for another's, which is not told apart
+    /// - Throws: `APIError` for an unknown job; another user's job gives the same error
     func job(_ id: String, for caller: Caller) async throws -> Job {
         let job = try await stored(id)
         guard caller.owns(jobsOf: job.user) else { throw Self.unknown(id) }
@@ -239,7 +239,7 @@ package final class FrontDesk: Sendable {
         return job
     }
 
-    /// - Throws: `APIError` for an unknown job, or a priority that the caller may not give
+    /// - Throws: `APIError` for an unknown job, or a priority that the caller may not set
     func setPriority(_ id: String, _ priority: Int, for caller: Caller) async throws -> Job {
         try Self.check(priority, of: caller)
         _ = try await job(id, for: caller)
@@ -260,7 +260,7 @@ package final class FrontDesk: Sendable {
             do {
                 guard try store.delete(id) else { return false }
             } catch let error as DatabaseError where error.isOfDisk && job.state.isFinished {
-                // On a full disk nothing can be noted before there is room, which the files that are to go have.
+                // On a full disk, the deletion cannot be recorded until the job's files have made room.
                 folder.remove(job)
                 guard try store.delete(id) else { return false }
             }

@@ -7,7 +7,7 @@ import Hummingbird
 extension NativeAPI {
     var eventOperations: [Operation] { [jobEvents, allEvents] }
 
-    /// One event, as readers of such streams have it.
+    /// An event as it appears in a server-sent event stream.
     private static var eventSchema: Schema {
         .given(
             .object([
@@ -58,7 +58,7 @@ extension NativeAPI {
         ) { request, context in
             let id = try Self.id(context)
             let hasViews = try Self.hasViews(request)
-            // Before the job is read: no change is missed in between.
+            // Subscribe before reading the job, so that no change is missed.
             let events = try desk.hub.events(of: id, hasViews: hasViews)
             let job = try await desk.job(id, for: context.caller)
             return EventWriter(desk: desk, caller: context.caller, hasViews: hasViews, job: job)

@@ -4,10 +4,10 @@ import HTTPTypes
 import Hummingbird
 
 extension NativeAPI {
-    /// Priorities that a client may give.
+    /// Priorities that a client may set.
     private static let priorities = -100...100
 
-    /// What is submitted: a request and its priority.
+    /// Schema of a submission: a request and its priority.
     static var submissionSchema: JSON {
         guard case .object(var object) = JobRequest.schema,
             case .object(var properties)? = object["properties"]
@@ -39,7 +39,7 @@ extension NativeAPI {
         return value
     }
 
-    /// Reads a submission.
+    /// Parses a submission.
     private static func submission(_ json: JSON) throws(InputError) -> (JobRequest, Int) {
         guard case .object(var object) = json else { return (try JobRequest(json: json), 0) }
         let priority = try priority(object.removeValue(forKey: "priority"))
@@ -95,7 +95,7 @@ extension NativeAPI {
                 key: key
             )
             if isNew {
-                // The id of the trace, if the client has one (W3C Trace Context), joins its log to ours.
+                // The client's trace id, if any (W3C Trace Context), connects its log to ours.
                 let trace = request.header("traceparent").flatMap(TraceParent.id)
                 context.logger.info(
                     "job queued",

@@ -97,7 +97,7 @@ extension NativeAPI {
             answers: [.json(201, .reference("StoredPicture"), "It is stored, and on disk.")]
                 + Operation.Answer.errors(403, 413, 415, 422, 429)
         ) { request, _ in
-            // Other types could come from the forms of any web page.
+            // Forms on any web page could send other content types.
             guard RequestBody.type(request)?.hasPrefix("image/") == true else {
                 throw APIError(
                     .unsupportedMediaType,

@@ -5,17 +5,17 @@ import HTTPTypes
 import Hummingbird
 import Sampling
 
-/// The API of Tessera's own clients, below `/api/v1`.
+/// The API of Tessera's own clients, under `/api/v1`.
 struct NativeAPI: Sendable {
     let desk: FrontDesk
     let counters: HTTPCounters
 
-    /// Every operation; routes and the document both follow from this list.
+    /// All operations; the routes and the OpenAPI document are both generated from this list.
     var operations: [Operation] {
         jobOperations + workOperations + tileOperations + serviceOperations
     }
 
-    /// The document that describes them.
+    /// The OpenAPI document for these operations.
     var document: JSON {
         OpenAPI.document(operations, components: Self.components, version: RenderSession.version)
     }
@@ -57,7 +57,7 @@ struct NativeAPI: Sendable {
 }
 
 extension Request {
-    /// The value of a header that HTTPTypes does not know.
+    /// The value of a header that HTTPTypes has no name for.
     func header(_ name: String) -> String? {
         HTTPField.Name(name).flatMap { headers[$0] }
     }

@@ -2,14 +2,14 @@ import Engine
 import Foundation
 import Hummingbird
 
-/// Pictures in the form of OpenAI's images API.
+/// Responses in the format of OpenAI's images API.
 struct OpenAIAnswers: Sendable {
     let desk: FrontDesk
     let wanted: OpenAIRequest
-    /// What links begin with.
+    /// Base URL of links.
     let base: String
 
-    /// All pictures of a request, when the last one is finished.
+    /// A single response with all pictures, once the last one is finished.
     func whole(_ jobs: [Job]) async throws -> Response {
         var pictures: [JSON] = []
         for job in jobs {
@@ -24,11 +24,11 @@ struct OpenAIAnswers: Sendable {
         return Response(json: .object(answer))
     }
 
-    /// Each picture as soon as it is finished, and before it those of its first phases, if they are wanted.
+    /// Streams each picture as soon as it is finished, preceded by those of its first phases if requested.
     ///
     /// - Parameters:
-    ///   - jobs: of one request
-    ///   - name: of the events, before `.completed`
+    ///   - jobs: the jobs of one request
+    ///   - name: prefix of the event names, before `.completed`
     /// - Returns: server-sent events
     func stream(_ jobs: [Job], named name: String) -> Response {
         Response(
@@ -45,7 +45,7 @@ struct OpenAIAnswers: Sendable {
         )
     }
 
-    /// Sends pictures of phases until there are as many as wanted, or the job has ended.
+    /// Sends pictures of phases until enough have been sent or the job has ended.
     private func sendPhases(
         of job: Job,
         named name: String,
@@ -62,7 +62,7 @@ struct OpenAIAnswers: Sendable {
                 sent += 1
             }
         }
-        // After the watch has begun: nothing is missed in between.
+        // Already subscribed, so nothing is missed.
         try await sendNew()
         guard try await !desk.stored(job.id).state.isFinished else { return try await sendNew() }
         for await event in events where event.kind == .phase || event.kind == .state {
@@ -118,7 +118,7 @@ struct OpenAIAnswers: Sendable {
         return ["b64_json": .string(try await desk.base64(of: job))]
     }
 
-    /// Tokens are not how Tessera counts; clients expect the fields.
+    /// Tessera does not count tokens, but clients expect these fields.
     private static var usage: JSON {
         .object([
             "input_tokens": .number(0), "output_tokens": .number(0), "total_tokens": .number(0),

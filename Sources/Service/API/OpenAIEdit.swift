@@ -1,23 +1,23 @@
 import Engine
 import Sampling
 
-/// A request for another version of a picture, as OpenAI's clients send it: a form. Pure.
+/// A form request for a modified version of a picture, as OpenAI's clients send it. Pure.
 package struct OpenAIEdit: Equatable, Sendable {
     package let wanted: OpenAIRequest
-    /// The file of the picture.
+    /// The picture file.
     package let image: ArraySlice<UInt8>
-    /// The file of the mask, whose transparent pixels change; nil for none.
+    /// The mask file, whose transparent pixels change; nil if there is none.
     package let mask: ArraySlice<UInt8>?
 
-    /// What a variation shows, of which clients say nothing.
+    /// The prompt of a variation, for which clients send none.
     private static let emptyPrompt = " "
-    /// Fields that are numbers, or true or false, in JSON.
+    /// Fields that are numbers or Booleans in JSON.
     private static let numbers: Set<String> = ["n", "partial_images", "output_compression"]
     private static let flags: Set<String> = ["stream"]
 
     /// - Parameters:
-    ///   - form: of the request
-    ///   - isVariation: whether it has no prompt
+    ///   - form: the request's form
+    ///   - isVariation: whether the request is for a variation, which has no prompt
     /// - Throws: `InputError` naming the field
     package init(_ form: MultipartForm, isVariation: Bool) throws(InputError) {
         let images = form.parts.filter { ["image", "image[]"].contains($0.name) }

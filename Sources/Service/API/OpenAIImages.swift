@@ -4,7 +4,7 @@ import HTTPTypes
 import Hummingbird
 import Sampling
 
-/// OpenAI's images API, for clients that speak it: `/v1/images` and `/v1/models`.
+/// OpenAI's images API, `/v1/images` and `/v1/models`, for clients that use it.
 struct OpenAIImages: Sendable {
     let desk: FrontDesk
 
@@ -45,7 +45,7 @@ struct OpenAIImages: Sendable {
         router.post("/v1/images/variations") { request, context in
             try await edit(request, context, isVariation: true)
         }
-        // Links are fetched without a token. Nobody can guess them, and they end.
+        // Links need no token: they cannot be guessed, and they expire.
         router.get("\(Self.linkPath)/:id") { _, context in
             let name = try context.parameters.require("id")
             guard let id = desk.folder.links.id(of: name) else { throw FrontDesk.unknown(name) }
@@ -56,13 +56,13 @@ struct OpenAIImages: Sendable {
             }
             return try await desk.answer(pictureOf: job)
         }
-        // One client probes with it.
+        // One client probes with OPTIONS.
         router.on("/v1/**", method: .options) { _, _ in
             Response(status: .noContent, headers: [.allow: "GET, POST, OPTIONS"])
         }
     }
 
-    /// Where links to pictures lead.
+    /// Path of links to pictures.
     static let linkPath = "/v1/pictures"
 
     private static func model(_ entry: ModelCatalogue.Entry) -> JSON {
@@ -96,7 +96,7 @@ struct OpenAIImages: Sendable {
         var job = edit.wanted.request
         let (image, mask) = try await Blocking.run { [inputs = desk.resources.inputs] in
             let image = try inputs.add(edit.image, field: "image")
-            // Without a mask, what is transparent in the picture itself changes.
+            // Without a mask, the transparent parts of the picture itself change.
             let mask =
                 try edit.mask.map { try inputs.addMask($0, field: "mask") }
                 ?? inputs.mask(ofTransparencyIn: image, field: "image")
@@ -104,14 +104,14 @@ struct OpenAIImages: Sendable {
         }
         (job.initImage, job.mask) = (image.id, isVariation ? nil : mask?.id)
         if job.mask == nil {
-            // Refinement would hardly change the picture.
+            // Refinement would hardly change the picture, so use DemoFusion.
             job.preset = nil
             job.settings[Settings.method.name] = Method.demofusion.json
         }
         return try await answer(edit.wanted, job, request, context, events: "image_edit")
     }
 
-    /// Submits the jobs of a request and answers their pictures.
+    /// Submits a request's jobs and responds with their pictures.
     private func answer(
         _ wanted: OpenAIRequest,
         _ job: JobRequest,
@@ -144,7 +144,7 @@ struct OpenAIImages: Sendable {
         )
     }
 
-    /// An error in the form of this API.
+    /// An error in the format of this API.
     static func error(_ error: APIError) -> JSON {
         .object([
             "message": .string(error.message),

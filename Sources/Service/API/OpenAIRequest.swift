@@ -2,28 +2,28 @@ import Coordinator
 import Engine
 import Sampling
 
-/// A request of OpenAI's images API, as far as Tessera knows it. Pure.
+/// A request to OpenAI's images API. Pure.
 package struct OpenAIRequest: Equatable, Sendable {
     package var prompt: String
     package var model: String?
-    /// 1…10.
+    /// Number of pictures, 1…10.
     package var count = 1
-    /// Nil for the model's own.
+    /// Size of the picture; nil for the model's native size.
     package var size: Extent?
-    /// What its quality means; nil for `auto`.
+    /// The preset for the requested quality; nil for `auto`.
     package var preset: Preset?
-    /// Whether links are answered instead of the pictures themselves.
+    /// Whether to return links instead of the pictures themselves.
     package var wantsLinks = false
-    /// Whether the answer is a stream of events.
+    /// Whether the response is a stream of events.
     package var streams = false
-    /// Pictures of finished phases that a stream sends at most.
+    /// Maximum number of pictures of finished phases in a stream.
     package var partialImages = 0
     package var user: String?
     package var format = JobRequest.Format.png
-    /// 1 to 100, of formats that lose something.
+    /// Quality of lossy formats, 1…100.
     package var fileQuality: Int?
 
-    /// Fields that Tessera does not know are ignored, as clients of this API expect.
+    /// Parses a request. Unknown fields are ignored, as clients of this API expect.
     ///
     /// - Throws: `InputError` naming the field
     package init(json: JSON) throws(InputError) {
@@ -93,12 +93,12 @@ package struct OpenAIRequest: Equatable, Sendable {
         user = try text("user")
     }
 
-    /// The names under which OpenAI's own clients ask for a model: the default one is meant.
+    /// Model names that OpenAI's own clients send; they select the default model.
     private static let foreignModels: Set<String> = [
         "dall-e-2", "dall-e-3", "gpt-image-1", "gpt-image-1-mini", "gpt-image-1.5",
     ]
 
-    /// The jobs that it asks for, without their seeds.
+    /// The job request, without a seed.
     package var request: JobRequest {
         var request = JobRequest(prompt: prompt)
         request.model = model.flatMap { Self.foreignModels.contains($0) ? nil : $0 }

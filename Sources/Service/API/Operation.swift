@@ -2,7 +2,7 @@ import Engine
 import HTTPTypes
 import Hummingbird
 
-/// One operation of the API: its route and its description.
+/// One operation of the API: its route and its documentation.
 struct Operation: Sendable {
     typealias Context = ServiceContext
 
@@ -22,21 +22,21 @@ struct Operation: Sendable {
     struct Answer: Sendable {
         let status: Int
         let help: String
-        /// Nil for an answer without a body.
+        /// Content type and schema; nil for a response without a body.
         let content: (type: String, schema: Schema)?
     }
 
     let method: HTTPRequest.Method
-    /// With parameters as `{id}`.
+    /// Path with parameters written as `{id}`.
     let path: String
     let name: String
     let summary: String
     var parameters: [Parameter] = []
-    /// What a token must allow; nil where none is needed.
+    /// The scope that a token needs; nil if no token is required.
     let scope: TokenScope?
-    /// Name of the component that the body must be.
+    /// Name of the schema component for the JSON body.
     var body: String?
-    /// Types of a body that is a file.
+    /// Content types of a body that is a file.
     var upload: [String] = []
     let answers: [Answer]
     let handler: @Sendable (Request, Context) async throws -> Response
@@ -56,7 +56,7 @@ struct Operation: Sendable {
     ) {
         (self.method, self.path, self.name) = (method, path, name)
         (self.summary, self.parameters) = (summary, parameters)
-        // Where nothing is said, reading needs less than the rest.
+        // By default, reading requires a lower scope than other methods.
         self.scope = isOpen ? nil : scope ?? (method == .get ? .read : .submit)
         (self.body, self.upload) = (body, upload)
         self.answers =
@@ -65,10 +65,10 @@ struct Operation: Sendable {
         self.handler = handler
     }
 
-    /// As the router writes it.
+    /// The path in the router's syntax.
     var route: String { path.replacing("{", with: ":").replacing("}", with: "") }
 
-    /// As OpenAPI has it.
+    /// The operation in OpenAPI's format.
     var json: JSON {
         var object: [String: JSON] = [
             "operationId": .string(name),
@@ -97,7 +97,7 @@ struct Operation: Sendable {
                 ),
             ])
         }
-        // An empty list: no token.
+        // An empty list means that no token is required.
         if scope == nil { object["security"] = .array([]) }
         return .object(object)
     }
@@ -137,7 +137,7 @@ extension Operation.Answer {
         Self(status: status, help: help, content: ("application/json", schema))
     }
 
-    /// Errors in the API's form.
+    /// Errors in the format of this API.
     static func errors(_ statuses: Int...) -> [Self] {
         statuses.map { .json($0, .reference("Error"), meanings[$0] ?? "An error.") }
     }
@@ -148,14 +148,14 @@ extension Operation.Answer {
         403: "The request is not allowed from there, or with this token.",
         404: "There is no such job, or it has no picture.",
         409: "The job's state, or an idempotency key, does not allow it.",
-        413: "The body is too large.", 415: "The body is of another type.",
+        413: "The body is too large.", 415: "The content type is not supported.",
         422: "A field or a limit does not allow it; the message says which.",
         429: "A limit does not allow it now; try again later.",
         503: "The service is not ready.",
     ]
 }
 
-/// The document that describes the API, made from the operations themselves.
+/// The OpenAPI document, generated from the operations.
 enum OpenAPI {
     static func document(
         _ operations: [Operation],
@@ -182,7 +182,7 @@ enum OpenAPI {
                     "token": .object(["type": .string("http"), "scheme": .string("bearer")])
                 ]),
             ]),
-            // The second asks for no token, which is enough while none exist.
+            // The empty second entry makes the token optional: without any tokens, none is required.
             "security": .array([.object(["token": .array([])]), .object([:])]),
         ])
     }

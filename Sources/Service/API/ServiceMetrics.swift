@@ -1,10 +1,10 @@
 import Coordinator
 
-/// What the service is like at this moment, in the text format of Prometheus. Pure. What has happened is counted through
-/// swift-metrics (`PrometheusRegistry`).
+/// The current state of the service in Prometheus' text format. Pure. Events are counted through swift-metrics
+/// (`PrometheusRegistry`).
 struct ServiceMetrics {
     var jobs: [JobState: Int]
-    /// Seconds that the oldest queued job has waited.
+    /// Seconds since the oldest queued job was submitted.
     var oldestWait: Double
     var workers: [WorkerStatistics]
     var watchers: Int
@@ -74,7 +74,7 @@ struct ServiceMetrics {
         return lines.joined(separator: "\n") + "\n"
     }
 
-    /// A label's value: workers choose their names.
+    /// A label value, escaped because workers choose their names.
     static func escaped(_ text: String) -> String {
         text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
             .replacing("\n", with: "\\n")

@@ -2,7 +2,7 @@ import Coordinator
 import Engine
 import Sampling
 
-/// A job with its progress, as the API answers it.
+/// A job with its progress, as returned by the API.
 package struct JobView: Sendable {
     let job: Job
     let progress: JobProgress?
@@ -104,7 +104,7 @@ extension JobRequest {
         ])
     }
 
-    /// The schema of `settings`, from the declarations of the settings themselves.
+    /// The schema of `settings`, generated from the declarations of the settings.
     static var settingsSchema: JSON {
         .object([
             "type": .string("object"),

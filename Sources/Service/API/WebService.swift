@@ -8,16 +8,16 @@ import NIOCore
 import Protocol
 import ServiceLifecycle
 
-/// The HTTP server in front of the queue.
+/// The HTTP server for the job queue.
 package struct WebService: Sendable {
-    /// Where it listens.
+    /// The address that the server listens on.
     package struct Address: Equatable, Sendable {
         private let place: HostPort
         package let port: Int
 
         package var host: String { place.host }
 
-        /// Reads `HOST:PORT` or `[HOST]:PORT`.
+        /// Parses `HOST:PORT` or `[HOST]:PORT`.
         ///
         /// - Throws: `InputError` naming the flag
         package init(_ text: String, flag: String) throws(InputError) {
@@ -31,7 +31,7 @@ package struct WebService: Sendable {
             (self.place, self.port) = (place, Int(port))
         }
 
-        /// The host as links have it.
+        /// The host in the syntax of URLs.
         package var written: String { place.written }
 
         /// Whether only this machine can connect.
@@ -45,15 +45,15 @@ package struct WebService: Sendable {
     private let logger: Logger
 
     /// - Parameters:
-    ///   - address: where it listens
-    ///   - tls: encrypts; nil for plain HTTP
-    ///   - desk: answers
-    ///   - logger: receives warnings
+    ///   - address: the address to listen on
+    ///   - tls: certificate and key; nil for plain HTTP
+    ///   - desk: handles the requests
+    ///   - logger: logs warnings
     package init(address: Address, tls: ServerTLS? = nil, desk: FrontDesk, logger: Logger) {
         (self.address, self.tls, self.desk, self.logger) = (address, tls, desk, logger)
     }
 
-    /// The document that describes the native API.
+    /// The OpenAPI document of the native API.
     package var openAPI: JSON { NativeAPI(desk: desk, counters: counters).document }
 
     private var router: Router<ServiceContext> {
@@ -80,7 +80,7 @@ package struct WebService: Sendable {
         PageFiles.addRoutes(to: router)
         let document = native.document
         router.get("/api/v1/openapi.json") { _, _ in Response(json: document) }
-        // After all routes: only what no route answers reaches it.
+        // Added after all routes, so that it handles only requests without a route.
         router.add(middleware: MethodAnswers(router.routes))
         return router
     }
@@ -88,9 +88,9 @@ package struct WebService: Sendable {
     /// Serves until the task is cancelled or `stop` is triggered.
     ///
     /// - Parameters:
-    ///   - stop: returns when it is to stop
-    ///   - onReady: called with the port once it listens
-    /// - Throws: `InputError` when it cannot listen there, and what the server throws
+    ///   - stop: returns when the service should stop
+    ///   - onReady: called with the port once the server is listening
+    /// - Throws: `InputError` if it cannot listen on the address, and errors of the server
     package func run(
         until stop: @escaping @Sendable () async -> Void,
         onReady: @escaping @Sendable (Int) -> Void
@@ -120,7 +120,7 @@ package struct WebService: Sendable {
     ) async throws {
         let plain = HTTPServerBuilder.http1(
             configuration: HTTP1Channel.Configuration(
-                // A client that stops sending in the middle of a request is dropped.
+                // Drop a client that stops sending in the middle of a request.
                 idleTimeout: .seconds(30),
                 httpDecoderConfiguration: .init(
                     maxHeaderFieldSize: 16 << 10,
@@ -156,19 +156,19 @@ package struct WebService: Sendable {
             }
             tasks.addTask { [desk] in
                 await desk.cutFinishedPictures()
-                // The end of this task would end the server.
+                // Returning here would stop the server.
                 try await Task.sleep(for: .seconds(3600))
             }
             tasks.addTask { [desk] in await desk.tellViews() }
             tasks.addTask { [hub = desk.hub] in
                 await stop()
-                // Streams would keep their connections open.
+                // Open event streams would keep their connections alive.
                 hub.close()
                 await group.triggerGracefulShutdown()
-                // The others go on until the server has ended.
+                // The other tasks continue until the server has ended.
                 try await Task.sleep(for: .seconds(20))
             }
-            // The server ends, or is given twenty seconds to.
+            // The server ends, or its twenty seconds are over.
             try await tasks.next()
             tasks.cancelAll()
         }

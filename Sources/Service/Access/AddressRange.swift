@@ -1,7 +1,7 @@
 import Engine
 import Glibc
 
-/// A range of IP addresses, as `10.0.0.5`, `10.0.0.0/8` or `fd00::/8`. Pure.
+/// A range of IP addresses, written as `10.0.0.5`, `10.0.0.0/8` or `fd00::/8`. Pure.
 package struct AddressRange: Equatable, Sendable {
     private let bytes: [UInt8]
     private let bits: Int
@@ -32,7 +32,7 @@ package struct AddressRange: Equatable, Sendable {
         return difference >> UInt8(8 - rest) == 0
     }
 
-    /// The bytes of an address; an IPv4 address inside IPv6 counts as IPv4.
+    /// The bytes of an address; an IPv4-mapped IPv6 address counts as IPv4.
     private static func bytes(_ text: String) -> [UInt8]? {
         var four = [UInt8](repeating: 0, count: 4)
         if inet_pton(AF_INET, text, &four) == 1 { return four }

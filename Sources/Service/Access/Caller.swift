@@ -1,48 +1,48 @@
 import Engine
 import Foundation
 
-/// Who sends a request, and what they may do. Pure.
+/// Who sent a request, and what they may do. Pure.
 package struct Caller: Equatable, Sendable {
-    /// Whose jobs they submit.
+    /// The user whose jobs they submit.
     package let user: String
     package let scopes: Set<TokenScope>
-    /// Limits in place of the service's.
+    /// Limits that override the service's.
     package let quota: UserQuota
-    /// Id of their token; nil where none was needed.
+    /// Id of their token; nil if no token was required.
     package let token: String?
 
     package init(user: String, scopes: Set<TokenScope>, quota: UserQuota = UserQuota()) {
         (self.user, self.scopes, self.quota, token) = (user, scopes, quota, nil)
     }
 
-    /// The user of requests that name none.
+    /// User name for requests that name no user.
     package static let localUser = "local"
-    /// Where no token is needed: everything is allowed, and the name is a claim.
+    /// The caller if no token is required: everything is allowed, and the user name is not verified.
     package static func trusted(_ user: String?) -> Caller {
         Caller(user: user ?? localUser, scopes: Set(TokenScope.allCases))
     }
 
-    /// The owner of a token; nil if the token does not allow the name that is claimed.
+    /// The owner of a token; nil if the token does not permit the claimed user name.
     ///
     /// - Parameters:
-    ///   - token: what is known of it
-    ///   - user: the name that the request claims; nil for none
+    ///   - token: the stored token
+    ///   - user: the user name that the request claims; nil if there is none
     package init?(_ token: Token, claiming user: String?) {
         (scopes, quota, self.token) = (token.scopeSet, token.quota ?? UserQuota(), token.id)
         guard scopes.contains(.admin) || user == nil || user == token.user else { return nil }
         self.user = user ?? token.user
     }
 
-    /// Whether they may do what needs a scope.
+    /// Whether the caller has a scope.
     package func has(_ scope: TokenScope) -> Bool {
         scopes.contains(scope) || scopes.contains(.admin)
             || (scope == .read && scopes.contains(.submit))
     }
 
-    /// Whether they may see and change a user's jobs.
+    /// Whether the caller may see and change a user's jobs.
     package func owns(jobsOf owner: String) -> Bool { scopes.contains(.admin) || user == owner }
 
-    /// Whether a text can be a user's name: 1 to 64 letters, digits or any of `-._`.
+    /// Whether a text is a valid user name: 1 to 64 letters, digits or any of `-._`.
     package static func isName(_ name: String) -> Bool {
         (1...64).contains(name.utf8.count)
             && name.utf8.allSatisfy {
@@ -54,11 +54,11 @@ package struct Caller: Equatable, Sendable {
 
 /// The credentials of a request. Pure.
 package enum Credentials {
-    /// The token in a header `Authorization`: behind `Bearer`, or as the password behind `Basic`, where the name does not
-    /// matter.
+    /// The token in an `Authorization` header: after `Bearer`, or as the password after `Basic`, whose user name is
+    /// ignored.
     ///
-    /// - Parameter header: its value
-    /// - Returns: nil if it has none
+    /// - Parameter header: value of the header
+    /// - Returns: nil if it contains no token
     package static func token(inAuthorization header: String) -> String? {
         let parts = header.split(separator: " ", maxSplits: 1)
         guard parts.count == 2 else { return nil }

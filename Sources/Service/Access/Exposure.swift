@@ -2,12 +2,12 @@ import Engine
 
 /// Where the service can be reached from, and what that requires. Pure.
 package struct Exposure: Equatable, Sendable {
-    /// Whether it listens for this machine only.
+    /// Whether it only listens on this machine.
     package let isLoopback: Bool
     package let hasTLS: Bool
-    /// Addresses of the reverse proxies in front of it, which encrypt; empty for none.
+    /// Addresses of reverse proxies in front of the service, which provide encryption; empty if there are none.
     package let proxies: [AddressRange]
-    /// Origins of web pages whose scripts may use it.
+    /// Origins of web pages whose scripts may use the service.
     package let origins: [String]
 
     package init(
@@ -20,19 +20,19 @@ package struct Exposure: Equatable, Sendable {
         (self.proxies, self.origins) = (proxies, origins)
     }
 
-    /// Whether a text is an origin as browsers send it: a scheme and a host, perhaps a port, and nothing else.
+    /// Whether a text is an origin as sent by browsers: scheme, host and optional port, nothing else.
     package static func isOrigin(_ text: String) -> Bool {
         text.wholeMatch(of: /https?:\/\/[^\/?#@\s]+/) != nil
     }
 
-    /// Whether others than this machine's own programs can reach it.
+    /// Whether it can be reached by anything other than this machine's own programs.
     package var isPublic: Bool { !isLoopback || !proxies.isEmpty }
 
-    /// Refuses to serve where requests can be read, or anybody can send them.
+    /// Refuses to serve if requests could be intercepted, or anybody could send them.
     ///
     /// - Parameters:
-    ///   - address: where it listens, as it was given
-    ///   - hasTokens: whether there are tokens
+    ///   - address: the listening address, as given by the user
+    ///   - hasTokens: whether any tokens exist
     /// - Throws: `InputError`
     package func check(_ address: String, hasTokens: Bool) throws(InputError) {
         guard isLoopback || hasTLS || !proxies.isEmpty else {
@@ -53,13 +53,13 @@ package struct Exposure: Equatable, Sendable {
         }
     }
 
-    /// Whether an address is that of a proxy, whose word about a client counts.
+    /// Whether an address is that of a trusted proxy, which reports the client's address.
     package func isProxy(_ address: String?) -> Bool {
         guard let address else { return false }
         return proxies.contains { $0.contains(address) }
     }
 
-    /// Why a connection is refused; nil if it is not. Without encryption of its own only the proxies may connect.
+    /// Why a connection is refused; nil if it is accepted. Without TLS, only the proxies may connect.
     package func refusal(from address: String?) -> String? {
         guard !isLoopback, !hasTLS, !isProxy(address) else { return nil }
         return "only the reverse proxy may connect"

@@ -2,19 +2,19 @@ import Engine
 import Foundation
 import Glibc
 
-/// Links to finished pictures that work without a token, for those to whom they were given: nobody can guess them, nor make
-/// them of a job's id.
+/// Links to finished pictures that work without a token, for those who were given them: they cannot be guessed or
+/// derived from a job's id.
 package struct PictureLinks: Sendable {
-    /// Of this data folder.
+    /// The secret of this data folder.
     private let secret: String
 
-    /// Seconds after the end of its job for which a link works.
+    /// Lifetime of a link in seconds, from the end of its job.
     package static let seconds = 3600.0
 
-    /// Reads the folder's secret, or makes one.
+    /// Loads the folder's secret, or generates one.
     ///
-    /// - Parameter path: of its file
-    /// - Throws: `OutputError` when it cannot be written
+    /// - Parameter path: path of the secret's file
+    /// - Throws: `OutputError` if the file cannot be written
     package init(secretFile path: String) throws {
         if let known = try? String(contentsOfFile: path, encoding: .utf8), known.count == 64 {
             secret = known
@@ -35,7 +35,7 @@ package struct PictureLinks: Sendable {
     /// The last part of the link to a job's picture.
     package func name(of id: String) -> String { "\(id)-\(code(id))" }
 
-    /// The job of a link; nil for one that was not made here.
+    /// The job id of a link; nil for a link that was not created with this secret.
     package func id(of name: String) -> String? {
         let parts = name.split(separator: "-", omittingEmptySubsequences: false)
         guard parts.count == 2, TokenText.areEqual(String(parts[1]), code(String(parts[0]))) else {
@@ -44,7 +44,7 @@ package struct PictureLinks: Sendable {
         return String(parts[0])
     }
 
-    /// BLAKE2 cannot be extended: a digest behind the secret is a code that only its owner can make (RFC 7693, 1).
+    /// BLAKE2 is not subject to length extension, so a digest with a secret prefix is a MAC (RFC 7693, 1).
     private func code(_ id: String) -> String {
         String(TokenText.hash("\(secret)/\(id)").prefix(40))
     }

@@ -1,22 +1,22 @@
 import Coordinator
 import Synchronization
 
-/// How many requests each caller sends.
+/// Limits the request rate of each caller.
 final class RequestRates: Sendable {
     private let perSecond: Int
     private let limits = Mutex<[String: RateLimit]>([:])
     private let start = ContinuousClock.now
 
-    /// Callers that are remembered; beyond that all start with a full bucket.
+    /// Maximum number of callers that are remembered; beyond it, all start over with a full bucket.
     private static let maxCallers = 10_000
 
-    /// - Parameter perSecond: requests of one caller, on average; twice as many at once
+    /// - Parameter perSecond: average requests per second of one caller; bursts may be twice as large
     init(perSecond: Int) { self.perSecond = perSecond }
 
     /// Counts a request.
     ///
-    /// - Parameter caller: the token's id, or the address
-    /// - Throws: `LimitExceeded` when there are too many
+    /// - Parameter caller: id of the token, or the address
+    /// - Throws: `LimitExceeded` if there are too many requests
     func count(_ caller: String) throws(LimitExceeded) {
         let now = ContinuousClock.now - start
         let isAdmitted = limits.withLock { limits in

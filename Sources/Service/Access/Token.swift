@@ -4,14 +4,14 @@ import GRDB
 
 /// What the owner of a token may do.
 package enum TokenScope: String, CaseIterable, Codable, Sendable {
-    /// See the own jobs and pictures, models, workers and metrics.
+    /// See one's own jobs and pictures, and models, workers and metrics.
     case read
-    /// Submit, change and delete the own jobs.
+    /// Submit, change and delete one's own jobs.
     case submit
-    /// All of this with everybody's jobs.
+    /// All of this for every user's jobs.
     case admin
 
-    /// Reads `read,submit`.
+    /// Parses a list such as `read,submit`.
     ///
     /// - Throws: `InputError` for an unknown or missing name
     package static func set(_ text: String, flag: String) throws(InputError) -> Set<TokenScope> {
@@ -32,49 +32,49 @@ package enum TokenScope: String, CaseIterable, Codable, Sendable {
         return scopes
     }
 
-    /// As `set` reads it.
+    /// The inverse of `set`.
     package static func text(_ scopes: Set<TokenScope>) -> String {
         allCases.filter(scopes.contains).map(\.rawValue).joined(separator: ",")
     }
 }
 
-/// What the database knows of a token: not the token itself.
+/// What the database stores about a token, but not the token itself.
 package struct Token: Codable, Equatable, Sendable, FetchableRecord, PersistableRecord {
     package static let databaseTableName = "token"
 
-    /// The first part of the token; it names it in lists.
+    /// The first part of the token, which identifies it in lists.
     package let id: String
-    /// Whose jobs it submits.
+    /// The user whose jobs it submits.
     package let user: String
-    /// As `TokenScope.text` has them.
+    /// Scopes in the format of `TokenScope.text`.
     package let scopes: String
-    /// What it is for, in the words of whoever made it.
+    /// Its purpose, as described by its creator.
     package let note: String
     /// Digest of the whole token.
     package let hash: String
     /// Seconds since 1970.
     package let created: Double
-    /// Seconds since 1970; nil for no end.
+    /// Expiry in seconds since 1970; nil if it does not expire.
     package let expires: Double?
-    /// Limits in place of the service's; JSON in the database.
+    /// Limits that override the service's; JSON in the database.
     package let quota: UserQuota?
 
-    /// The scopes that its text names.
+    /// The parsed scopes.
     package var scopeSet: Set<TokenScope> {
         Set(scopes.split(separator: ",").compactMap { TokenScope(rawValue: String($0)) })
     }
 
-    /// Whether it is valid at a time.
+    /// Whether the token has not expired at a given time.
     package func isValid(at now: Double) -> Bool { expires.map { now < $0 } ?? true }
 }
 
-/// The text of tokens: `tessera_ID_SECRET`. The secret has 160 random bits, so that a plain digest protects it: nobody can
-/// try that many.
+/// Text format of tokens: `tessera_ID_SECRET`. The secret has 160 random bits, so an unsalted digest is enough: nobody
+/// can try that many.
 package enum TokenText {
     private static let prefix = "tessera"
     private static let alphabet = Array("0123456789abcdefghjkmnpqrstvwxyz")
 
-    /// A token that nobody has.
+    /// Generates a new token.
     package static func random() -> String {
         "\(prefix)_\(word(8))_\(word(32))"
     }
@@ -84,7 +84,7 @@ package enum TokenText {
         return String((0..<count).map { _ in alphabet[Int.random(in: 0..<32, using: &generator)] })
     }
 
-    /// The id of a token; nil if the text is none.
+    /// The id of a token; nil if the text is not a token.
     package static func id(of text: String) -> String? {
         let parts = text.split(separator: "_", omittingEmptySubsequences: false)
         guard parts.count == 3, parts[0] == prefix, parts[1].count == 8, parts[2].count == 32 else {
@@ -93,14 +93,14 @@ package enum TokenText {
         return String(parts[1])
     }
 
-    /// BLAKE2b-256, as hexadecimal digits.
+    /// BLAKE2b-256 digest in hexadecimal.
     package static func hash(_ text: String) -> String {
         let hash = FileHash()
         hash.add(text: text)
         return hash.finish()
     }
 
-    /// Compares two digests in a time that does not depend on where they differ.
+    /// Compares two digests in constant time.
     package static func areEqual(_ a: String, _ b: String) -> Bool {
         let (a, b) = (Array(a.utf8), Array(b.utf8))
         guard a.count == b.count else { return false }

@@ -1,6 +1,6 @@
 import Engine
 
-/// Reads server-sent events as their bytes arrive (HTML Living Standard, 9.2). Pure.
+/// Parses server-sent events as their bytes arrive (HTML Living Standard, 9.2). Pure.
 package struct EventStreamReader {
     package struct Event: Equatable, Sendable {
         package let kind: String
@@ -10,14 +10,14 @@ package struct EventStreamReader {
     private var line: [UInt8] = []
     private var kind = ""
     private var data = ""
-    /// Bytes of a line, and of an event's data.
+    /// Maximum bytes of a line and of an event's data.
     private static let longest = 1 << 20
 
     package init() {}
 
-    /// - Parameter bytes: the next ones
-    /// - Returns: the events that they complete; those without data are left out
-    /// - Throws: `InputError` for data that is not JSON, or that has no end
+    /// - Parameter bytes: the next bytes of the stream
+    /// - Returns: the events that they complete; events without data are skipped
+    /// - Throws: `InputError` if data is not JSON or too long
     package mutating func take(_ bytes: some Sequence<UInt8>) throws(InputError) -> [Event] {
         var events: [Event] = []
         for byte in bytes {

@@ -4,7 +4,7 @@ import NIOHTTP1
 import Protocol
 import Synchronization
 
-/// The answer of a service, as it arrives. Used by one thread, which waits.
+/// A service's response, read as it arrives. For one thread, which blocks.
 package final class ServerAnswer: Sendable {
     enum Part: Sendable {
         case head(status: Int, length: Int?)
@@ -14,16 +14,16 @@ package final class ServerAnswer: Sendable {
     }
 
     package let status: Int
-    /// Bytes of the body, where the service says so.
+    /// Length of the body in bytes, if the service says so.
     package let length: Int?
     private let channel: any Channel
     private let reader: AnswerReader
     private let place: String
 
-    /// Seconds of silence after which a service counts as gone: open event streams are written to every ten.
+    /// Timeout for silence in seconds: a service writes to open event streams every ten.
     private static let patience = 60.0
 
-    /// Waits for the head of the answer.
+    /// Waits for the head of the response.
     ///
     /// - Throws: `ServiceClientError`
     init(_ reader: AnswerReader, _ channel: any Channel, place: String) throws {
@@ -46,9 +46,9 @@ package final class ServerAnswer: Sendable {
             ?? .failed("it has been silent for \(Int(patience)) seconds")
     }
 
-    /// The next bytes; nil at the end.
+    /// The next bytes; nil at the end of the body.
     ///
-    /// - Throws: `ServiceClientError` when the connection broke
+    /// - Throws: `ServiceClientError` if the connection failed
     package func next() throws -> [UInt8]? {
         switch Self.next(reader) {
         case .body(let buffer):
@@ -61,9 +61,9 @@ package final class ServerAnswer: Sendable {
         }
     }
 
-    /// The whole body.
+    /// Reads the whole body.
     ///
-    /// - Throws: `ServiceClientError` when the connection broke, or the body is larger than any of the service's
+    /// - Throws: `ServiceClientError` if the connection failed, or the body is larger than any that a service sends
     package func all() throws -> [UInt8] {
         var bytes: [UInt8] = []
         while let piece = try next() {
@@ -73,26 +73,26 @@ package final class ServerAnswer: Sendable {
         return bytes
     }
 
-    /// Bytes of a body that is kept in memory: a page of a thousand jobs has a few megabytes.
+    /// Maximum bytes of a body that is kept in memory; a page of a thousand jobs has a few megabytes.
     private static let longest = 256 << 20
 }
 
-/// Passes what arrives to the thread that waits for it.
+/// Passes received data to the waiting thread.
 final class AnswerReader: ChannelInboundHandler, Sendable {
     typealias InboundIn = HTTPClientResponsePart
 
     let parts = BlockingQueue<ServerAnswer.Part>()
-    /// Bytes that arrived and were not yet taken.
+    /// Bytes that were received but not consumed yet.
     private let waiting = Mutex(0)
     private let isOver = Mutex(false)
 
-    /// Bytes beyond which the service is made to wait: a picture may be larger than the memory.
+    /// Unconsumed bytes above which reading pauses: a picture may be larger than the memory.
     private static let most = 8 << 20
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
         case .head(let head):
-            // Nothing but the final answer counts.
+            // Skip informational responses.
             guard head.status.code >= 200 else { return }
             let length = head.headers.first(name: "content-length").flatMap { Int($0) }
             parts.put(.head(status: Int(head.status.code), length: length))
@@ -108,8 +108,8 @@ final class AnswerReader: ChannelInboundHandler, Sendable {
     }
 
     /// - Parameters:
-    ///   - count: bytes that were taken
-    ///   - channel: that they came from
+    ///   - count: number of bytes consumed
+    ///   - channel: the channel that they came from
     func took(_ count: Int, of channel: any Channel) {
         let wasFull = waiting.withLock { waiting in
             defer { waiting -= count }
@@ -128,7 +128,7 @@ final class AnswerReader: ChannelInboundHandler, Sendable {
         context.fireChannelInactive()
     }
 
-    /// The first end counts.
+    /// Only the first end is passed on.
     private func finish(_ part: ServerAnswer.Part) {
         let isFirst = isOver.withLock { isOver in
             defer { isOver = true }

@@ -1,20 +1,20 @@
 import Engine
 
-/// Where a service is reached: `http://127.0.0.1:7860`, `https://studio.example/tessera`. Pure.
+/// The address of a service: `http://127.0.0.1:7860`, `https://studio.example/tessera`. Pure.
 package struct ServiceAddress: Equatable, Sendable, CustomStringConvertible {
     package let host: String
     package let port: Int
     package let isEncrypted: Bool
-    /// What stands before the API's own paths; empty, or it begins with a slash and does not end in one.
+    /// Path prefix of the API; empty, or starts with a slash and does not end with one.
     package let prefix: String
 
-    /// Where `tessera serve` listens unless it is told otherwise.
+    /// The default address of `tessera serve`.
     package static let standard = "http://127.0.0.1:7860"
     private static let standardPort = 7860
 
     /// - Parameters:
-    ///   - text: a URL; without a scheme, `http://` is meant
-    ///   - flag: that it came with
+    ///   - text: a URL; the default scheme is `http://`
+    ///   - flag: the flag that it came from
     /// - Throws: `InputError` naming the flag
     package init(_ text: String, flag: String) throws(InputError) {
         func fault(_ problem: String) -> InputError {
@@ -40,7 +40,7 @@ package struct ServiceAddress: Equatable, Sendable, CustomStringConvertible {
         prefix = String(path)
         var name = rest[..<slash]
         var port: Int?
-        // The colons of an IPv6 address stand in brackets.
+        // Colons within brackets belong to an IPv6 address.
         if let colon = name.lastIndex(of: ":"), name[colon...].contains("]") == false {
             guard let number = Int(name[name.index(after: colon)...]), (1...65535).contains(number)
             else { throw fault("its port is not a number from 1 to 65535") }
@@ -53,10 +53,10 @@ package struct ServiceAddress: Equatable, Sendable, CustomStringConvertible {
         self.port = port ?? (scheme == nil ? Self.standardPort : isEncrypted ? 443 : 80)
     }
 
-    /// The host as URLs have it.
+    /// The host in the syntax of URLs.
     private var written: String { host.contains(":") ? "[\(host)]" : host }
 
-    /// The header Host.
+    /// Value of the Host header.
     package var authority: String {
         port == (isEncrypted ? 443 : 80) ? written : "\(written):\(port)"
     }
@@ -65,12 +65,12 @@ package struct ServiceAddress: Equatable, Sendable, CustomStringConvertible {
         "\(isEncrypted ? "https" : "http")://\(authority)\(prefix)"
     }
 
-    /// Whether it is this machine.
+    /// Whether the address is this machine's.
     package var isLoopback: Bool {
         host == "localhost" || host == "::1" || host.hasPrefix("127.")
     }
 
-    /// Refuses to send a token where anybody on the way could read it.
+    /// Refuses to send a token over an unencrypted connection to another machine.
     ///
     /// - Throws: `InputError`
     package func check(hasToken: Bool, flag: String) throws(InputError) {

@@ -5,14 +5,14 @@ import NIOHTTP1
 import NIOPosix
 import NIOSSL
 
-/// Asks a service over HTTP, and waits for its answers: for commands, which have nothing else to do.
+/// Blocking HTTP client for a service, for commands that have nothing else to do.
 package struct ServiceClient: Sendable {
     package let address: ServiceAddress
     private let token: String?
     private let user: String?
     private let tls: NIOSSLContext?
 
-    /// A body, and its type.
+    /// A request body and its content type.
     package struct Body: Sendable {
         let bytes: [UInt8]
         let type: String
@@ -22,11 +22,11 @@ package struct ServiceClient: Sendable {
     }
 
     /// - Parameters:
-    ///   - address: of the service
-    ///   - token: nil where it needs none
-    ///   - user: for whom it is asked; nil for the token's
-    ///   - authority: file of the certificates that are trusted; nil for the system's
-    /// - Throws: `InputError` for a file of certificates that cannot be read
+    ///   - address: address of the service
+    ///   - token: the token; nil if the service requires none
+    ///   - user: the user to act as; nil for the owner of the token
+    ///   - authority: file with trusted CA certificates; nil for the system's
+    /// - Throws: `InputError` if the file cannot be read
     package init(
         _ address: ServiceAddress,
         token: String?,
@@ -51,15 +51,15 @@ package struct ServiceClient: Sendable {
         }
     }
 
-    /// Sends a request and waits for the head of the answer.
+    /// Sends a request and waits for the head of the response.
     ///
     /// - Parameters:
-    ///   - method: such as `GET`
-    ///   - path: below the service's address, with its query
-    ///   - body: nil for none
-    ///   - headers: beside the usual ones
-    /// - Returns: the answer, whatever its status
-    /// - Throws: `ServiceClientError` when nothing answers
+    ///   - method: HTTP method, such as `GET`
+    ///   - path: path and query, relative to the service's address
+    ///   - body: the request body; nil if there is none
+    ///   - headers: additional headers
+    /// - Returns: the response, whatever its status
+    /// - Throws: `ServiceClientError` if the service does not respond
     package func send(
         _ method: String,
         _ path: String,
@@ -99,10 +99,10 @@ package struct ServiceClient: Sendable {
         return try ServerAnswer(reader, channel, place: "\(address)")
     }
 
-    /// Sends a request whose answer is JSON.
+    /// Sends a request and parses the JSON response.
     ///
-    /// - Returns: the answer
-    /// - Throws: `ServiceClientError` when nothing answers, or it refuses
+    /// - Returns: the parsed response
+    /// - Throws: `ServiceClientError` if the service does not respond or refuses the request
     package func json(
         _ method: String,
         _ path: String,
@@ -118,7 +118,7 @@ package struct ServiceClient: Sendable {
         return json
     }
 
-    /// - Throws: `ServiceClientError` for an answer that refuses
+    /// - Throws: `ServiceClientError` if the response is an error
     package func check(_ answer: ServerAnswer, _ body: @autoclosure () throws -> [UInt8]) throws {
         guard !(200..<300).contains(answer.status) else { return }
         throw ServiceClientError(status: answer.status, body: try body(), from: address)
@@ -132,7 +132,7 @@ package struct ServiceClient: Sendable {
                 channel.eventLoop.makeCompletedFuture {
                     let pipeline = channel.pipeline.syncOperations
                     if let tls {
-                        // An address is compared with the certificate's, without a name.
+                        // A certificate for an IP address is verified without a host name.
                         let isName = (try? SocketAddress(ipAddress: host, port: 0)) == nil
                         try pipeline.addHandler(
                             NIOSSLClientHandler(

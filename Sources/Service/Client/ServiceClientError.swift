@@ -1,12 +1,12 @@
 import Engine
 
-/// Why a service did not do what it was asked.
+/// Why a service did not fulfil a request.
 package enum ServiceClientError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// Nothing answers at the address.
+    /// Nothing responds at the address.
     case unreachable(String, reason: String)
-    /// The service's own words.
+    /// The service responded with an error, in its own words.
     case refused(status: Int, message: String)
-    /// Something answers that is not Tessera.
+    /// Something responds that is not Tessera.
     case foreign(String)
 
     /// Whether the same request may succeed later.
@@ -30,13 +30,13 @@ package enum ServiceClientError: Error, Equatable, Sendable, CustomStringConvert
         }
     }
 
-    /// The refusal of an answer with a body.
+    /// Parses an error response.
     package init(status: Int, body: [UInt8], from address: ServiceAddress) {
         let json = try? JSON(body, place: "the answer")
         if let message = json?.object?["error"]?.object?["message"]?.string {
             self = .refused(status: status, message: message)
         } else if status >= 500 || [401, 403].contains(status) {
-            // A proxy's own refusal has another form, or none.
+            // A proxy's own error has another format, or no body.
             self = .refused(status: status, message: "it answered with status \(status)")
         } else {
             self = .foreign("\(address)")

@@ -1,13 +1,13 @@
-/// Refusals of commands, in the words of a request: the same checks serve both. Pure.
+/// Translates error messages of commands to the terms of the API, because both share the same checks. Pure.
 package enum APIWords {
-    /// The field that a place of an `InputError` is about.
+    /// The API field for the place of an `InputError`.
     ///
     /// - Parameter place: such as `--bit-depth 16`
-    /// - Returns: such as `bitDepth`; what is no flag stays as it is
+    /// - Returns: such as `bitDepth`; anything that is not a flag is returned unchanged
     package static func field(_ place: String) -> String {
         guard place.hasPrefix("--") else { return place }
         let flag = place.dropFirst(2).prefix { $0 != " " && $0 != ":" }
-        // The name of the file is the service's; its form is the client's choice.
+        // The file name is chosen by the service, only the format by the client.
         if flag == "output" { return "format" }
         let words = flag.split(separator: "-")
         let joined =
@@ -15,7 +15,7 @@ package enum APIWords {
         return JobRequest.fields.contains { $0.name == joined } ? joined : String(flag)
     }
 
-    /// The text with the names of fields in place of flags.
+    /// The text, with field names instead of flags.
     ///
     /// - Parameter text: such as `--bit-depth 16: a JPEG has 8 bits per channel. Leave it out.`
     /// - Returns: such as `bitDepth 16: …`

@@ -3,14 +3,14 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 
-/// Finds out who sends a request, and refuses those who may not.
+/// Authenticates the sender of a request, and rejects those without access.
 struct AccessMiddleware: RouterMiddleware {
     let store: JobStore
     let exposure: Exposure
     let rates: RequestRates
 
-    /// Whether a path needs no token: probes of orchestrators, which say nothing of any job, and links to pictures,
-    /// which nobody can guess, and the page that asks for the token.
+    /// Whether a path requires no token: health probes, which reveal nothing about jobs; links to pictures, which
+    /// cannot be guessed; and the page that asks for the token.
     private static func isOpen(_ path: String) -> Bool {
         ["/healthz", "/readyz"].contains(path) || PageFiles.isPage(path)
             || path.hasPrefix("\(OpenAIImages.linkPath)/")
@@ -64,7 +64,7 @@ struct AccessMiddleware: RouterMiddleware {
         return try await next(request, context)
     }
 
-    /// Where a request comes from: a proxy says for whom it asks.
+    /// Address of the client; behind a proxy, the one that the proxy reports.
     private func address(_ request: Request, _ peer: String?) -> String {
         guard exposure.isProxy(peer), let list = request.header("X-Forwarded-For"),
             let client = list.split(separator: ",").last
@@ -79,7 +79,7 @@ extension APIError {
             .unauthorized,
             .unauthorized,
             isWrong
-                ? "the token is unknown, or its time is over"
+                ? "the token is unknown or has expired"
                 : "a token is needed: send it in the header Authorization, as 'Bearer TOKEN'"
         )
     }
@@ -89,7 +89,7 @@ extension APIError {
     }
 }
 
-/// Lets scripts of listed origins use the service, and no others.
+/// Allows scripts of listed origins to use the service (CORS).
 struct OriginMiddleware: RouterMiddleware {
     let exposure: Exposure
 

@@ -5,18 +5,18 @@ import GRDB
 import HTTPTypes
 import Hummingbird
 
-/// An error as the API answers it.
+/// An error as returned by the API.
 struct APIError: Error {
     let status: HTTPResponse.Status
-    /// For programs.
+    /// Machine-readable code.
     let code: Code
-    /// One line for people.
+    /// Human-readable message of one line.
     let message: String
-    /// The limit that forbids the request.
+    /// The limit that was exceeded.
     var limit: LimitExceeded?
-    /// The field at fault.
+    /// The invalid field.
     var field: String?
-    /// The methods that the path has, where the request had another one.
+    /// The allowed methods of the path, if the request used another one.
     var allow: String?
 
     enum Code: String, CaseIterable {
@@ -44,7 +44,7 @@ struct APIError: Error {
         (self.field, self.limit) = (field, limit)
     }
 
-    /// What any error becomes.
+    /// Converts any error.
     init(_ error: any Error) {
         switch error {
         case let error as APIError: self = error
@@ -95,13 +95,13 @@ struct APIError: Error {
         },
     ])
 
-    /// Headers of the answer, whatever the form of its body.
+    /// Headers of the response, whatever the format of its body.
     var headers: [HTTPField.Name: String] {
         var headers: [HTTPField.Name: String] = [:]
         if limit?.kind == .later { headers[.retryAfter] = "5" }
         if let allow { headers[.allow] = allow }
         if status == .unauthorized {
-            // Browsers and A1111's clients ask for a name and a password: the token is the password.
+            // Browsers and A1111's clients ask for a user name and password; the password is the token.
             headers[.wwwAuthenticate] = "Basic realm=\"tessera\", charset=\"UTF-8\""
         }
         return headers
@@ -118,7 +118,7 @@ struct APIError: Error {
 }
 
 extension Response {
-    /// JSON in one line.
+    /// A response with JSON in one line.
     init(json: JSON, status: HTTPResponse.Status = .ok) {
         self.init(bytes: json.answer, type: "application/json", status: status)
     }
@@ -136,9 +136,9 @@ extension Response {
         )
     }
 
-    /// A file, in pieces: a picture may be larger than the memory.
+    /// A response that streams a file, because a picture may be larger than the memory.
     ///
-    /// - Throws: `APIError` when it cannot be opened
+    /// - Throws: `APIError` if the file cannot be opened
     init(file path: String, type: String) throws {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard descriptor >= 0 else {
@@ -174,7 +174,7 @@ extension APIError {
     }
 }
 
-/// Work that blocks, away from the threads of Swift's cooperative pool.
+/// Runs blocking work outside Swift's cooperative thread pool.
 enum Blocking {
     private static let queue = DispatchQueue(label: "service.blocking", attributes: .concurrent)
 
@@ -189,7 +189,7 @@ enum Blocking {
 }
 
 extension DatabaseError {
-    /// Whether the disk is at fault, and not what was asked.
+    /// Whether the disk is at fault rather than the request.
     var isOfDisk: Bool {
         [.SQLITE_FULL, .SQLITE_IOERR, .SQLITE_READONLY, .SQLITE_CANTOPEN].contains(resultCode)
     }

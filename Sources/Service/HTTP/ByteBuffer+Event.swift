@@ -3,7 +3,7 @@ import Foundation
 import Hummingbird
 
 extension ByteBuffer {
-    /// A server-sent event.
+    /// Formats a server-sent event.
     static func event(_ name: String, id: Int? = nil, _ data: JSON) -> ByteBuffer {
         var buffer = ByteBuffer()
         if let id { buffer.writeString("id: \(id)\n") }

@@ -6,7 +6,7 @@ import Hummingbird
 import Logging
 import NIOCore
 
-/// Turns every error into JSON, counts answers, and adds headers that all answers have.
+/// Converts every error to JSON, counts responses, and adds headers common to all of them.
 struct ErrorAnswers<Context: RequestContext>: RouterMiddleware {
     let counters: HTTPCounters
 
@@ -36,7 +36,7 @@ struct ErrorAnswers<Context: RequestContext>: RouterMiddleware {
         return response
     }
 
-    /// The error in the form that clients of the path know.
+    /// The error in the format of the API that the path belongs to.
     private static func answer(_ error: APIError, path: String) -> Response {
         let json: JSON
         if path.hasPrefix("/v1/") {
@@ -52,9 +52,9 @@ struct ErrorAnswers<Context: RequestContext>: RouterMiddleware {
     }
 }
 
-/// What is counted where nobody waits for the answer any longer: no fault of the service.
+/// The status that is counted if the client has gone before the response: not the service's fault.
 enum ClientGone {
-    /// As nginx counts them.
+    /// The status code that nginx uses for this.
     static let status = HTTPResponse.Status(code: 499, reasonPhrase: "Client Closed Request")
 }
 
@@ -65,7 +65,7 @@ extension Error {
     }
 }
 
-/// Counts answers, and how long they took.
+/// Counts responses and measures their latency.
 package struct HTTPCounters: Sendable {
     package init() {}
 
@@ -75,8 +75,9 @@ package struct HTTPCounters: Sendable {
     }
 
     /// - Parameters:
-    ///   - time: until the answer began
-    ///   - route: its path with `{id}` in it, which no client can choose; nil for none
+    ///   - time: time until the response began
+    ///   - route: path of the route with `{id}` as a placeholder, so that clients cannot create labels; nil if there is
+    ///     none
     func add(_ time: Duration, route: String?) {
         CoreMetrics.Timer(
             label: "tessera_http_request_seconds",
@@ -85,17 +86,17 @@ package struct HTTPCounters: Sendable {
     }
 }
 
-/// Which pages of other sites' scripts reach: none. Pure.
+/// Rejects requests from the scripts of other sites' pages. Pure.
 ///
-/// A browser lets any page send requests to this machine. The name in `Host` stops pages that make their own name
-/// point here; `Origin` stops all others.
+/// A browser lets any page send requests to this machine. Checking `Host` stops pages whose own name resolves to this
+/// machine (DNS rebinding); checking `Origin` stops all others.
 package enum BrowserGuard {
     /// - Parameters:
-    ///   - host: what the client believes to talk to, with or without a port
-    ///   - origin: of the page whose script sent the request; nil for other programs
-    ///   - isLoopback: whether only this machine's own programs are served
+    ///   - host: the host that the client addressed, with or without a port
+    ///   - origin: origin of the page whose script sent the request; nil for other programs
+    ///   - isLoopback: whether only programs on this machine are served
     ///   - allowed: origins whose scripts may use the service
-    /// - Returns: why the request is refused; nil if it is not
+    /// - Returns: why the request is rejected; nil if it is accepted
     package static func refusal(
         host: String?,
         origin: String?,
@@ -112,7 +113,7 @@ package enum BrowserGuard {
             ? nil : "requests of pages from '\(origin.prefix(100))' are not allowed"
     }
 
-    /// Whether a host with an optional port is this machine's.
+    /// Whether a host with an optional port refers to this machine.
     private static func isLoopbackName(_ host: String) -> Bool {
         guard let match = host.wholeMatch(of: /(\[[0-9A-Fa-f:.]+\]|[^:\/\\\[\]]+)(:[0-9]{1,5})?/)
         else { return false }

@@ -1,10 +1,10 @@
 import Engine
 
 extension JSON {
-    /// One line for an answer, in UTF-8.
+    /// One line of UTF-8 for a response.
     ///
-    /// `text` has the order of keys that pictures are written with, which costs a millisecond for each job of a list, and
-    /// `JSONEncoder` a tenth of one; a page has a thousand.
+    /// `text` orders keys as in picture files, which costs a millisecond per job of a list, and `JSONEncoder` a tenth
+    /// of that; a page has a thousand jobs.
     package var answer: [UInt8] {
         var bytes: [UInt8] = []
         write(to: &bytes)
@@ -16,7 +16,7 @@ extension JSON {
         case .null: bytes += "null".utf8
         case .bool(let value): bytes += (value ? "true" : "false").utf8
         case .number(let value):
-            // No answer has NaN or infinity, which JSON cannot express.
+            // Responses never contain NaN or infinity, which JSON cannot express.
             bytes += (integer.map(String.init) ?? (value.isFinite ? "\(value)" : "null")).utf8
         case .string(let value): Self.write(value, to: &bytes)
         case .array(let items):

@@ -1,13 +1,13 @@
 import HTTPTypes
 import Hummingbird
 
-/// Which methods each path has. Pure.
+/// The methods that each path supports. Pure.
 package struct KnownPaths: Equatable, Sendable {
     private struct Route: Equatable {
         let segments: [Substring]
         let method: String
 
-        /// Whether the route leads to a path; `{id}` stands for any segment.
+        /// Whether the route matches a path; `{id}` matches any segment.
         func leads(to path: [Substring]) -> Bool {
             segments.count == path.count
                 && zip(segments, path).allSatisfy { $0.hasPrefix("{") || $0 == $1 }
@@ -16,23 +16,23 @@ package struct KnownPaths: Equatable, Sendable {
 
     private let routes: [Route]
 
-    /// - Parameter routes: paths such as `/jobs/{id}` and their methods; routes that match everything below a path (`**`)
-    ///   are left out: they do not tell which paths exist
+    /// - Parameter routes: paths such as `/jobs/{id}` and their methods; routes that match everything below a path
+    ///   (`**`) are ignored, because they do not tell which paths exist
     package init(_ routes: [(path: String, method: String)]) {
         self.routes = routes.filter { !$0.path.contains("*") }.map {
             Route(segments: $0.path.split(separator: "/"), method: $0.method)
         }
     }
 
-    /// The methods of a path; empty for one that leads nowhere.
+    /// The methods of a path; empty if no route matches.
     package func methods(of path: String) -> [String] {
         let segments = path.split(separator: "/")
         return Set(routes.filter { $0.leads(to: segments) }.map(\.method)).sorted()
     }
 }
 
-/// Answers requests for which no route was found: a path that exists has other methods. Added after all routes, it is
-/// asked about nothing else.
+/// Handles requests without a matching route: if the path exists, it only supports other methods. Must be added after
+/// all routes, so that it sees no other requests.
 struct MethodAnswers: RouterMiddleware {
     let known: KnownPaths
 

@@ -1,10 +1,10 @@
 import Foundation
 
-/// A form as browsers and clients send it with pictures: `multipart/form-data` (RFC 7578). Pure.
+/// A form with files as sent by browsers and other clients: `multipart/form-data` (RFC 7578). Pure.
 package struct MultipartForm: Equatable, Sendable {
     package struct Part: Equatable, Sendable {
         package let name: String
-        /// The client's name of a file; nil for a plain value.
+        /// The file name given by the client; nil for a plain value.
         package let fileName: String?
         package let content: ArraySlice<UInt8>
 
@@ -12,29 +12,29 @@ package struct MultipartForm: Equatable, Sendable {
         package var text: String? { String(validating: content, as: UTF8.self) }
     }
 
-    /// What is wrong with a form.
+    /// What is wrong with a malformed form.
     package struct Malformed: Error, Equatable, CustomStringConvertible {
         package let description: String
     }
 
     package let parts: [Part]
 
-    /// Parts of one form.
+    /// Maximum number of parts of a form.
     package static let maxParts = 100
-    /// Bytes of the headers of one part.
+    /// Maximum bytes of the headers of one part.
     private static let maxHeader = 4096
 
-    /// Reads a form.
+    /// Parses a form.
     ///
     /// - Parameters:
-    ///   - body: of the request
-    ///   - type: its header Content-Type, with the boundary
+    ///   - body: body of the request
+    ///   - type: value of the Content-Type header, which contains the boundary
     /// - Throws: `Malformed`
     package init(_ body: [UInt8], type: String) throws(Malformed) {
         guard let boundary = Self.boundary(of: type) else {
             throw Malformed(description: "the header Content-Type names no boundary")
         }
-        // The first delimiter may stand at the very beginning, the others follow a line break.
+        // The first delimiter may be at the very beginning, all others follow a line break.
         let delimiter = Array("\r\n--\(boundary)".utf8)
         let text = Array("\r\n".utf8) + body
         guard var at = Self.find(delimiter, in: text, from: 0) else {
@@ -44,7 +44,7 @@ package struct MultipartForm: Equatable, Sendable {
         while true {
             at += delimiter.count
             if text[at...].starts(with: "--".utf8) { break }
-            // Spaces may follow the boundary.
+            // Spaces and tabs may follow the boundary.
             while at < text.count, text[at] == 0x20 || text[at] == 0x09 { at += 1 }
             guard text[at...].starts(with: "\r\n".utf8) else {
                 throw Malformed(description: "a boundary of the form is followed by other text")
@@ -61,10 +61,10 @@ package struct MultipartForm: Equatable, Sendable {
         self.parts = parts
     }
 
-    /// The first part with a name.
+    /// The first part with this name.
     package subscript(name: String) -> Part? { parts.first { $0.name == name } }
 
-    /// `boundary` of `multipart/form-data; boundary="…"`.
+    /// The `boundary` parameter of `multipart/form-data; boundary="…"`.
     private static func boundary(of type: String) -> String? {
         let fields = type.split(separator: ";").map { $0.trimming() }
         guard fields.first?.lowercased() == "multipart/form-data" else { return nil }
@@ -124,7 +124,7 @@ package struct MultipartForm: Equatable, Sendable {
         return fields
     }
 
-    /// Where a word of at most a hundred bytes begins; nil if it is not there.
+    /// The position of a word of at most a hundred bytes; nil if it does not occur.
     private static func find(_ word: [UInt8], in text: [UInt8], from start: Int) -> Int? {
         text.withUnsafeBytes { bytes in
             guard let base = bytes.baseAddress, let first = word.first else { return nil }

@@ -4,21 +4,21 @@ import HTTPTypes
 import Hummingbird
 import Synchronization
 
-/// Reads bodies of requests, within a limit.
+/// Reads request bodies up to a size limit.
 struct RequestBody: Sendable {
-    /// The limit's name.
+    /// Name of the limit, for errors.
     let limitName: String
     let limit: Int
-    /// Bodies that are read at once; nil for any number.
+    /// Limits how many bodies are read at a time; nil for no limit.
     var turns: Turns?
 
-    /// Seconds after which a body must have come at a rate, in bytes per second: a client that drips holds a turn.
+    /// Seconds after which a minimum rate in bytes per second is enforced, so that a slow client cannot hold a turn.
     private static let patience = 30.0
     private static let leastRate = 1000.0
 
-    /// All bytes.
+    /// The complete body.
     ///
-    /// - Throws: `APIError` when there are more than the limit allows, fewer than were announced, or they come too slowly
+    /// - Throws: `APIError` if the body exceeds the limit, is shorter than announced, or arrives too slowly
     func bytes(_ request: Request) async throws -> [UInt8] {
         let length = request.headers[.contentLength].flatMap { Int($0) }
         if let length, length > limit { throw tooLarge(length) }
@@ -41,7 +41,7 @@ struct RequestBody: Sendable {
         return bytes
     }
 
-    /// The next piece of a body. Whatever ends it before its end is the client's doing, or the network's.
+    /// The next piece of a body. Any early end is due to the client or the network.
     private static func next(
         _ pieces: inout Hummingbird.RequestBody.AsyncIterator
     ) async throws -> ByteBuffer? {
@@ -54,11 +54,11 @@ struct RequestBody: Sendable {
         }
     }
 
-    /// The JSON of a body.
+    /// Parses the body as JSON.
     ///
-    /// - Throws: `APIError` for another type of content or malformed JSON
+    /// - Throws: `APIError` for another content type or malformed JSON
     func json(_ request: Request) async throws -> JSON {
-        // Other types could come from the forms of any web page.
+        // Forms on any web page could send other content types.
         guard Self.type(request) == "application/json" else {
             throw APIError(
                 .unsupportedMediaType,
@@ -67,7 +67,7 @@ struct RequestBody: Sendable {
             )
         }
         let bytes = try await bytes(request)
-        // Tens of megabytes where pictures are in it.
+        // With pictures, the JSON has tens of megabytes.
         let json = try await Blocking.run { () throws -> JSON in
             do {
                 return try JSON(bytes, place: "the body")
@@ -75,16 +75,16 @@ struct RequestBody: Sendable {
                 throw APIError(.badRequest, .invalid, "\(error)")
             }
         }
-        // Our reader accepts them, for files from Python.
+        // Our parser accepts NaN and infinity, for files from Python.
         guard json.isFinite else {
             throw APIError(.badRequest, .invalid, "the body has a number that is NaN or infinite")
         }
         return json
     }
 
-    /// The form of a body.
+    /// Parses the body as a form.
     ///
-    /// - Throws: `APIError` for another type of content or a malformed form
+    /// - Throws: `APIError` for another content type or a malformed form
     func form(_ request: Request) async throws -> MultipartForm {
         guard Self.type(request) == "multipart/form-data" else {
             throw APIError(
@@ -102,7 +102,7 @@ struct RequestBody: Sendable {
         }
     }
 
-    /// The type of content, without parameters.
+    /// The content type, without parameters.
     static func type(_ request: Request) -> String? {
         request.headers[.contentType]?.prefix { $0 != ";" }.lowercased()
             .trimmingCharacters(in: .whitespaces)
@@ -128,18 +128,18 @@ extension APIError {
     }
 }
 
-/// A number of things that may be done at once.
+/// Limits how many operations of a kind may run at a time.
 final class Turns: Sendable {
     private let name: String
     private let limit: Int
     private let taken = Mutex(0)
 
     /// - Parameters:
-    ///   - name: of the limit
-    ///   - limit: how many
+    ///   - name: name of the limit
+    ///   - limit: maximum number
     init(_ name: String, _ limit: Int) { (self.name, self.limit) = (name, limit) }
 
-    /// - Throws: `LimitExceeded` when as many are being done
+    /// - Throws: `LimitExceeded` if the maximum is reached
     func begin() throws(LimitExceeded) {
         let isFree = taken.withLock { taken in
             guard taken < limit else { return false }

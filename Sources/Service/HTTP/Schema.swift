@@ -6,16 +6,16 @@ package indirect enum Schema: Equatable, Sendable {
     case integer
     case number
     case boolean
-    /// One of these texts.
+    /// One of these strings.
     case choice([String])
-    /// One of these numbers.
+    /// One of these integers.
     case integers([Int])
-    /// Of the document's components.
+    /// A reference to a component of the document.
     case reference(String)
     case array(Schema)
-    /// Or null.
+    /// A value of this schema, or null.
     case nullable(Schema)
-    /// Any object.
+    /// Any JSON object.
     case anyObject
     case given(JSON)
 
@@ -47,13 +47,13 @@ package indirect enum Schema: Equatable, Sendable {
     /// The schema with a description.
     func described(_ help: String) -> JSON {
         guard case .object(var object) = json else { return json }
-        // Other keywords may stand beside a reference since OpenAPI 3.1.
+        // Since OpenAPI 3.1, other keywords may accompany a reference.
         object["description"] = .string(help)
         return .object(object)
     }
 }
 
-/// A type of answers: the JSON of its values and its schema follow from the same list.
+/// A type of responses: its JSON and its schema are generated from the same list of fields.
 package struct Shape<Value>: Sendable {
     package struct Field: Sendable {
         let name: String
@@ -81,7 +81,7 @@ package struct Shape<Value>: Sendable {
         )
     }
 
-    /// All fields are always there; those without a value are null.
+    /// All fields are always present; those without a value are null.
     package var schema: JSON {
         .object([
             "type": .string("object"),
@@ -97,7 +97,7 @@ package struct Shape<Value>: Sendable {
 }
 
 extension JSON {
-    /// Whether no number in it is NaN or infinite.
+    /// Whether it contains no NaN or infinity.
     var isFinite: Bool {
         switch self {
         case .null, .bool, .string: true

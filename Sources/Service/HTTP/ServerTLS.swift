@@ -5,16 +5,16 @@ import HummingbirdCore
 import HummingbirdTLS
 import NIOSSL
 
-/// Encryption with a certificate from files.
+/// TLS with a certificate from files.
 package struct ServerTLS: Sendable {
     private let configuration: TLSConfiguration
 
-    /// Reads and checks the files.
+    /// Loads and checks the files.
     ///
     /// - Parameters:
-    ///   - certificate: PEM file with the certificate, and those between it and an authority
-    ///   - key: PEM file with its private key
-    /// - Throws: `InputError` naming the flag when one cannot be used, or they do not belong together
+    ///   - certificate: PEM file with the certificate and its intermediate certificates
+    ///   - key: PEM file with the private key
+    /// - Throws: `InputError` naming the flag if a file cannot be used, or the two do not match
     package init(certificate: String, key: String) throws(InputError) {
         let chain: [NIOSSLCertificate]
         do {
@@ -62,7 +62,7 @@ package struct ServerTLS: Sendable {
         }
     }
 
-    /// The same server, encrypted.
+    /// Wraps an HTTP server in TLS.
     func server(around plain: HTTPServerBuilder) throws -> HTTPServerBuilder {
         try .tls(plain, tlsConfiguration: configuration)
     }

@@ -1,7 +1,7 @@
 import Hummingbird
 import NIOCore
 
-/// What is known of a request besides its own text.
+/// What is known about a request besides its contents.
 struct ServiceContext: RequestContext, RemoteAddressRequestContext {
     var coreContext: CoreRequestContextStorage
     let remoteAddress: SocketAddress?
@@ -13,14 +13,14 @@ struct ServiceContext: RequestContext, RemoteAddressRequestContext {
         remoteAddress = source.channel.remoteAddress
     }
 
-    /// - Throws: `APIError` unless the caller may do what needs a scope
+    /// - Throws: `APIError` unless the caller has the scope
     func require(_ scope: TokenScope) throws {
         guard caller.has(scope) else { throw APIError.missingScope(scope) }
     }
 }
 
 extension Exposure {
-    /// What links to the service begin with, as the client reaches it.
+    /// Base URL of links to the service, as the client reaches it.
     func base(of request: Request, _ context: ServiceContext) -> String {
         var scheme = hasTLS ? "https" : "http"
         if isProxy(context.remoteAddress?.ipAddress) {

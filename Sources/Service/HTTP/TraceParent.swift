@@ -1,9 +1,9 @@
-/// The header `traceparent` (W3C Trace Context). Pure.
+/// The `traceparent` header (W3C Trace Context). Pure.
 package enum TraceParent {
-    /// The id of the trace in `00-ID-PARENT-FLAGS`.
+    /// The trace id in `00-ID-PARENT-FLAGS`.
     ///
-    /// - Parameter header: its value
-    /// - Returns: nil for another form
+    /// - Parameter header: value of the header
+    /// - Returns: nil for any other format
     package static func id(_ header: String) -> String? {
         let parts = header.split(separator: "-", omittingEmptySubsequences: false)
         guard parts.count >= 4, parts.map(\.utf8.count).prefix(4) == [2, 32, 16, 2],

@@ -2,36 +2,36 @@ import Engine
 import Foundation
 import GRDB
 
-/// A job as the database has it.
+/// A job as stored in the database.
 package struct Job: Codable, Equatable, Sendable, FetchableRecord, MutablePersistableRecord {
     package static let databaseTableName = "job"
 
     /// Order of arrival, from 1; nil until it is stored.
     package private(set) var number: Int64?
-    /// Name in the API and of its folder.
+    /// Id in the API and name of its folder.
     package let id: String
-    /// Who submitted it.
+    /// The user who submitted it.
     package let user: String
     package internal(set) var state: JobState
-    /// Jobs of a higher priority go first.
+    /// Jobs with a higher priority go first.
     package internal(set) var priority: Int
     /// Name of its model in the catalogue.
     package let model: String
-    /// What workers must have loaded for it: the model, and the LoRAs that are merged into it.
+    /// Identifies what workers must have loaded: the model and the LoRAs merged into it.
     package let weights: String
     /// `JobRequest` as JSON.
     package let request: String
     package let width: Int
     package let height: Int
-    /// UNet evaluations that it takes.
+    /// Number of UNet evaluations.
     package let evaluations: Int
-    /// The client's own key for the submission; nil without one.
+    /// The client's idempotency key for the submission; nil if there is none.
     package let key: String?
     /// Digest of the submission with that key.
     package let keyDigest: String?
-    /// What happens once its render has stopped; survives a crash in between.
+    /// What to do once its render has stopped; stored, so that it survives a crash.
     package internal(set) var intent: JobRequestedChange?
-    /// How many jobs of the loaded model went before it when it was its turn.
+    /// How many jobs of the loaded model were rendered before it when it was its turn.
     package internal(set) var passed: Int
     /// How many times its render was started.
     package internal(set) var starts: Int
@@ -41,14 +41,14 @@ package struct Job: Codable, Equatable, Sendable, FetchableRecord, MutablePersis
     package let created: Double
     package internal(set) var started: Double?
     package internal(set) var finished: Double?
-    /// Why it failed, in one line.
+    /// Why it failed, as one line.
     package internal(set) var error: String?
-    /// Of the picture's file.
+    /// Size of the picture's file.
     package internal(set) var bytes: Int?
-    /// Place among its user's waiting jobs, once they have been moved; nil for the order of arrival.
+    /// Position among its user's waiting jobs, once they have been moved; nil for the order of arrival.
     package internal(set) var position: Int64?
 
-    /// Order of submission.
+    /// Sets the order of arrival.
     package mutating func didInsert(_ inserted: InsertionSuccess) { number = inserted.rowID }
 
     /// The name of the picture in the job's folder.
@@ -60,7 +60,7 @@ package struct Job: Codable, Equatable, Sendable, FetchableRecord, MutablePersis
         return format.flatMap(JobRequest.Format.init(rawValue:)) ?? .png
     }
 
-    /// A job that is about to be stored.
+    /// Creates a job that is about to be stored.
     ///
     /// - Parameters:
     ///   - draft: the checked submission
@@ -76,7 +76,7 @@ package struct Job: Codable, Equatable, Sendable, FetchableRecord, MutablePersis
         created = now
     }
 
-    /// 100 random bits in lower-case letters and digits: nobody can guess the name of another's job.
+    /// 100 random bits as lower-case letters and digits, so that nobody can guess the id of another user's job.
     private static func newID() -> String {
         var generator = SystemRandomNumberGenerator()
         let alphabet = Array("0123456789abcdefghjkmnpqrstvwxyz")
@@ -84,22 +84,22 @@ package struct Job: Codable, Equatable, Sendable, FetchableRecord, MutablePersis
     }
 }
 
-/// A submission that passed every check, and what the queue must know of it.
+/// A submission that passed all checks, with what the queue needs to know about it.
 package struct JobDraft: Sendable {
     package var user: String
     package var priority = 0
     /// Name of the model in the catalogue.
     package var model: String
-    /// The model with its LoRAs, as `Job.weights`.
+    /// Identifies the model with its LoRAs, like `Job.weights`.
     package var weights: String
     package var request: JobRequest
     package var width: Int
     package var height: Int
     package var steps: Int
     package var evaluations: Int
-    /// The client's own key for the submission.
+    /// The client's idempotency key for the submission.
     package var key: String?
-    /// Of the submission as it was sent.
+    /// Digest of the submission as it was sent.
     package var digest: String
 
     package init(

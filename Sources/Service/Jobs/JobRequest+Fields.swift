@@ -3,7 +3,7 @@ import Engine
 import Sampling
 
 extension JobRequest {
-    /// One field of the request: how it is read, written and described.
+    /// One field of the request: how to read, write and describe it.
     package struct Field: Sendable {
         package let name: String
         package let help: String
@@ -13,10 +13,10 @@ extension JobRequest {
         let write: @Sendable (JobRequest) -> JSON
     }
 
-    /// Characters of a prompt.
+    /// Maximum characters of a prompt.
     package static let maxPrompt = 20_000
 
-    /// All fields; the API's document and the reader both follow from them.
+    /// All fields; the API's document and the parser are both generated from this list.
     package static let fields: [Field] = [
         text("prompt", "What the picture shows.", \.prompt),
         text("negativePrompt", "What the picture must not show.", \.negativePrompt),
@@ -177,7 +177,7 @@ extension JobRequest {
                 fix: "Shorten it"
             )
         }
-        // A picture's text cannot hold it.
+        // The metadata of a picture cannot contain NUL.
         guard !text.utf8.contains(0) else {
             throw InputError(name, "it contains a NUL character", fix: "Remove it")
         }

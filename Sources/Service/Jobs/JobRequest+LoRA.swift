@@ -1,7 +1,7 @@
 import Engine
 
 extension JobRequest.LoRA {
-    /// LoRAs of one job.
+    /// Maximum number of LoRAs of a job.
     static let maxCount = 20
 
     /// - Throws: `InputError` naming the field

@@ -3,13 +3,13 @@ import Engine
 import Sampling
 
 extension JobRequest {
-    /// The render's options, with files that only the service knows.
+    /// The options of the render, with names resolved to files that only the service knows.
     ///
     /// - Parameters:
-    ///   - resources: what the server has
-    ///   - suggestions: what the model's own file suggests
-    /// - Returns: the options
-    /// - Throws: `InputError` naming a setting, a tag of the prompt, or what the server does not have
+    ///   - resources: models, LoRAs and pictures on the server
+    ///   - suggestions: settings suggested by the model's own file
+    /// - Returns: the resolved options
+    /// - Throws: `InputError` naming a setting, a tag in the prompt, or a missing resource
     package func options(
         _ resources: JobResources,
         suggestions: SuggestionMemory = SuggestionMemory()
@@ -49,19 +49,19 @@ extension JobRequest {
         return PictureChoice(path: try inputs.file(of: id, field: field), limits: inputs.limits)
     }
 
-    /// The LoRAs to merge, in that order: those of the field, then those that the prompt names.
+    /// The LoRAs to merge, in this order: those of the field, then those named in the prompt.
     private func allLoRAs() throws(InputError) -> [LoRA] { try loras + taggedLoRAs() }
 
-    /// What workers must have loaded for it: renders with the same weights can share them.
+    /// Identifies what workers must have loaded: renders with the same weights can share workers.
     ///
-    /// - Parameter model: name of its model
-    /// - Returns: the model's name, and the LoRAs that are merged into it
-    /// - Throws: `InputError` for a tag that cannot be read
+    /// - Parameter model: name of the model
+    /// - Returns: the model's name and the LoRAs merged into it
+    /// - Throws: `InputError` for a tag that cannot be parsed
     func weights(model: String) throws(InputError) -> String {
         ([model] + (try allLoRAs()).map { "\($0.name):\($0.weight)" }).joined(separator: "\n")
     }
 
-    /// The LoRAs that `<lora:name:0.8>` in the prompt names, where it is in A1111's language.
+    /// LoRAs from tags such as `<lora:name:0.8>`, if the prompt has A1111's syntax.
     private func taggedLoRAs() throws(InputError) -> [LoRA] {
         guard settings[Settings.promptSyntax.name] == PromptSyntax.a1111.json else { return [] }
         for (field, text) in [

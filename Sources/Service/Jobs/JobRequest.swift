@@ -2,7 +2,7 @@ import Coordinator
 import Engine
 import Sampling
 
-/// What a client asks for: the picture that a job renders.
+/// A client's request for a picture, which a job renders.
 package struct JobRequest: Equatable, Sendable {
     /// The picture's file format.
     package enum Format: String, CaseIterable, Sendable {
@@ -11,7 +11,7 @@ package struct JobRequest: Equatable, Sendable {
         case jpeg
         case webp
 
-        /// Of answers with such a file.
+        /// Content type of responses with such a file.
         package var contentType: String {
             switch self {
             case .png: "image/png"
@@ -21,13 +21,13 @@ package struct JobRequest: Equatable, Sendable {
             }
         }
 
-        /// Whether it loses something, and has a quality.
+        /// Whether the format is lossy and has a quality setting.
         var isLossy: Bool { self == .jpeg || self == .webp }
     }
 
     /// A LoRA to merge.
     package struct LoRA: Equatable, Sendable {
-        /// As the service lists it.
+        /// Name in the service's list.
         package let name: String
         package let weight: Double
 
@@ -38,28 +38,28 @@ package struct JobRequest: Equatable, Sendable {
     package var negativePrompt: String?
     package var prompt2: String?
     package var negativePrompt2: String?
-    /// Name in the catalogue; nil for the service's default model.
+    /// Name of the model in the catalogue; nil for the service's default model.
     package var model: String?
-    /// What decides the settings of the method; nil for the model's own choice.
+    /// The preset for the settings of the method; nil for the model's own choice.
     package var preset: Preset?
-    /// By the settings' names (`Settings`).
+    /// Values by the names of the settings (`Settings`).
     package var settings: [String: JSON] = [:]
     package var format = Format.png
     /// Bits per channel.
     package var depth = PixelDepth.eight
-    /// 1 to 100, of formats that lose something; nil for the default.
+    /// Quality of lossy formats, 1…100; nil for the default.
     package var quality: Int?
-    /// Id of a stored picture to start from.
+    /// Id of the stored init image.
     package var initImage: String?
-    /// Id of a stored picture that is white where the first one changes.
+    /// Id of the stored mask, which is white where the init image changes.
     package var mask: String?
     package var loras: [LoRA] = []
-    /// Whether a picture of each finished phase but the last is stored, too.
+    /// Whether to also store a picture of each finished phase except the last.
     package var storesPhases = false
 
     package init(prompt: String) { self.prompt = prompt }
 
-    /// Reads a request strictly: a field that is unknown or has the wrong type is an error.
+    /// Parses a request strictly: a field that is unknown or has the wrong type is an error.
     ///
     /// - Throws: `InputError` naming the field
     package init(json: JSON) throws(InputError) {
@@ -75,7 +75,7 @@ package struct JobRequest: Equatable, Sendable {
                     fix: "Choose from " + Self.fields.map(\.name).joined(separator: ", ")
                 )
             }
-            // Null is the same as leaving the field out.
+            // Null is the same as a missing field.
             if value != .null { try field.read(value, &self) }
         }
         guard !prompt.isEmpty else {
@@ -88,13 +88,13 @@ package struct JobRequest: Equatable, Sendable {
         guard quality == nil || format.isLossy else {
             throw InputError(
                 "quality",
-                "the format \(format.rawValue) loses nothing",
+                "the format \(format.rawValue) is lossless",
                 fix: "Leave it out, or choose the format jpeg or webp"
             )
         }
     }
 
-    /// The request, with every field that is set.
+    /// The request as JSON, with every field that is set.
     package var json: JSON {
         var object: [String: JSON] = [:]
         for field in Self.fields {

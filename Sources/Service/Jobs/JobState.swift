@@ -1,15 +1,15 @@
 /// Where a job is between submission and deletion.
 package enum JobState: String, CaseIterable, Codable, Sendable {
-    /// Waits for its turn, perhaps with steps already done.
+    /// Waiting for its turn, possibly with some steps already done.
     case queued
     case running
-    /// Waits until it is resumed; its steps are kept.
+    /// Waiting to be resumed; its completed steps are kept.
     case paused
     case done
     case failed
     case cancelled
 
-    /// Whether nothing more happens to it.
+    /// Whether the state is final.
     package var isFinished: Bool {
         switch self {
         case .queued, .running, .paused: false
@@ -18,26 +18,26 @@ package enum JobState: String, CaseIterable, Codable, Sendable {
     }
 }
 
-/// What a person asks of a job. Pure: what it does to each state.
+/// A change of a job that a user requests. Pure: its effect on each state.
 package enum JobRequestedChange: String, Codable, CaseIterable, Sendable {
     case cancel
     case pause
     case resume
 
-    /// What the change does.
+    /// The effect of a change.
     package enum Effect: Equatable, Sendable {
-        /// The job is in this state at once.
+        /// The job changes to this state immediately.
         case becomes(JobState)
-        /// Its render is stopped first, and the state follows.
+        /// The render is stopped first, then the job changes to this state.
         case stopsRender(then: JobState)
-        /// It is as asked already.
+        /// Nothing: the job already has the requested state.
         case none
         /// The state does not allow it.
         case refused(String)
     }
 
-    /// - Parameter state: of the job
-    /// - Returns: what happens
+    /// - Parameter state: current state of the job
+    /// - Returns: the effect
     package func effect(on state: JobState) -> Effect {
         switch (self, state) {
         case (.cancel, .queued), (.cancel, .paused): .becomes(.cancelled)

@@ -1,16 +1,16 @@
 import CoreMetrics
 import Synchronization
 
-/// What is recorded through swift-metrics, by us and by the libraries, in the text format of Prometheus.
+/// Collects metrics recorded through swift-metrics, by us and by libraries, and writes them in Prometheus' text format.
 ///
-/// Nothing is forgotten: a counter that vanished and came back would look like a restart.
+/// Metrics are never removed: a counter that vanished and came back would look like a restart.
 package final class PrometheusRegistry: MetricsFactory {
-    /// Of this process: swift-metrics has one factory.
+    /// The registry of this process, because swift-metrics has a single factory.
     package static let shared = PrometheusRegistry()
 
     private struct Key: Hashable, Comparable {
         let name: String
-        /// As the text format has them, without braces.
+        /// Labels in the text format, without braces.
         let labels: String
 
         init(_ label: String, _ dimensions: [(String, String)]) {
@@ -80,7 +80,7 @@ package final class PrometheusRegistry: MetricsFactory {
     package func destroyRecorder(_ handler: any RecorderHandler) {}
     package func destroyTimer(_ handler: any TimerHandler) {}
 
-    /// What metrics mean, by name.
+    /// Help texts by metric name.
     private static let help = [
         "tessera_renders_total": "Renders that have ended.",
         "tessera_render_seconds_total": "Time spent on finished pictures.",
@@ -90,7 +90,7 @@ package final class PrometheusRegistry: MetricsFactory {
         "tessera_http_request_seconds": "Time until an answer began, by route.",
     ]
 
-    /// All of it.
+    /// All metrics in the text format.
     package var text: String {
         var lines: [String] = []
         var last = ""
@@ -139,9 +139,9 @@ final class MetricValue: CounterHandler, FloatingPointCounterHandler, MeterHandl
     func reset() { set(0.0) }
 }
 
-/// A distribution; of times in seconds.
+/// A histogram; times are in seconds.
 final class MetricHistogram: RecorderHandler, TimerHandler {
-    /// From a millisecond to ten minutes.
+    /// Upper bounds of the buckets, for times from a millisecond to ten minutes.
     private static let bounds = [
         0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600,
     ]
@@ -163,7 +163,7 @@ final class MetricHistogram: RecorderHandler, TimerHandler {
     }
     func recordNanoseconds(_ duration: Int64) { record(Double(duration) / 1e9) }
 
-    /// How many were at most so large, and the sum of all.
+    /// Cumulative count for each upper bound, and the sum of all values.
     var values: (counts: [(bound: String, count: Double)], sum: Double) {
         let state = state.withLock { $0 }
         var total = 0

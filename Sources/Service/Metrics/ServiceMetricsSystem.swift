@@ -1,7 +1,7 @@
 import CoreMetrics
 
-/// Where the process's metrics go.
+/// Sets up the metrics of this process.
 package enum ServiceMetricsSystem {
-    /// From now on they are collected for `/metrics`. Call once, before anything is counted.
+    /// Starts collecting metrics for `/metrics`. Call once, before anything is counted.
     package static func start() { MetricsSystem.bootstrap(PrometheusRegistry.shared) }
 }

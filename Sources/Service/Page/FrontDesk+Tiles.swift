@@ -36,12 +36,12 @@ extension FrontDesk {
             )
         }
         var response = try await Blocking.run { try Response(file: path, type: "image/jpeg") }
-        // A job's picture never changes, and only its owner's browser may keep it.
+        // The picture of a job never changes, but only its owner's browser may cache it.
         response.headers[.cacheControl] = "private, max-age=86400, immutable"
         return response
     }
 
-    /// The present estimate of a picture in progress; an answer without content where there is none.
+    /// The current estimate of a picture in progress; a response without content if there is none.
     func preview(of job: Job) async throws -> Response {
         guard job.state == .running else { return Response(status: .noContent) }
         let path = "\(folder.folder(of: job))/preview.jpeg"
@@ -53,7 +53,7 @@ extension FrontDesk {
         }
     }
 
-    /// The present estimate of a picture in progress, a PNG as base64; nil where there is none.
+    /// The current estimate of a picture in progress, a PNG as base64; nil if there is none.
     func estimate(of id: String) async throws -> String? {
         guard let job = try? await stored(id), job.state == .running else { return nil }
         let path = "\(folder.folder(of: job))/preview.png"
@@ -63,15 +63,15 @@ extension FrontDesk {
         }
     }
 
-    /// Cuts pictures as their jobs end, so that a large one is ready when somebody looks at it. Returns when the service
-    /// stops.
+    /// Cuts pictures into tiles as their jobs end, so that a large one is ready when somebody opens it. Returns when
+    /// the service stops.
     func cutFinishedPictures() async {
         guard let events = try? hub.events(of: nil, isClient: false) else { return }
         for await event in events where event.kind == .state {
             guard event.data.object?["state"]?.string == JobState.done.rawValue, let id = event.job,
                 let job = try? await stored(id)
             else { continue }
-            // A picture that cannot be cut is told to who asks for it.
+            // If a picture cannot be cut, the error is reported to whoever requests it.
             guard (try? await pyramids.prepare(job)) == true,
                 let small = pyramids.file(of: job, level: 0, row: 0, column: 0)
             else { continue }

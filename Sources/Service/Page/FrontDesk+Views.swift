@@ -2,23 +2,23 @@ import Coordinator
 import Engine
 
 extension FrontDesk {
-    /// How often views are looked at, and how many of these looks there are between two reports of workers.
+    /// Interval at which views are checked, and the number of these checks between two worker reports.
     private static let viewInterval = Duration.milliseconds(300)
     private static let looksPerReport = 4
 
-    /// Where the views of a running job's step lie; without views for another job.
+    /// Positions of the views in a running job's current step; empty for any other job.
     func views(of id: String) -> PlacedViews {
         let (places, estimate) = runner.previews.present(of: id)
         return PlacedViews(places, runner.assignments, estimate: estimate)
     }
 
-    /// The workers as events tell of them.
+    /// The workers in the format of events.
     var workers: JSON {
         .object(["workers": .array(runner.workers.map { WorkerStatistics.shape.json($0) })])
     }
 
-    /// Tells who watches views that they have changed. Workers are asked between two events of a render, so the views
-    /// are looked at on a clock, while anybody watches. Returns when its task is cancelled.
+    /// Publishes events when views have changed. Views are assigned to workers between a render's events, so they are
+    /// polled while anybody is watching. Returns when its task is cancelled.
     func tellViews() async {
         var told: [String: PlacedViews] = [:]
         var looks = 0

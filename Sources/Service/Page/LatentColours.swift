@@ -1,26 +1,26 @@
 import Engine
 
-/// Colours of a latent by a linear map: red, green and blue are each a weighted sum of its channels and a constant.
-/// Cheap and rough, in place of the decoder. Pure.
+/// Maps a latent to colours linearly: red, green and blue are each a weighted sum of its channels plus a constant. A
+/// cheap and rough substitute for the decoder. Pure.
 package struct LatentColours: Equatable, Sendable {
-    /// For each colour the weights of the channels, and the constant; colours are 0…1.
+    /// For each colour, the weights of the channels followed by the constant; colours are 0…1.
     package let weights: [[Double]]
 
     package init(weights: [[Double]]) { self.weights = weights }
 
     package var channels: Int { weights[0].count - 1 }
 
-    /// The map with the least squares of errors; nil where the samples do not determine one.
+    /// The least-squares fit; nil if the samples do not determine one.
     ///
     /// - Parameters:
-    ///   - latents: the channels of each sample
-    ///   - colours: red, green and blue of each
+    ///   - latents: the channel values of each sample
+    ///   - colours: red, green and blue of each sample
     package init?(fitting latents: [[Float]], to colours: [[Float]]) {
         guard let channels = latents.first?.count, latents.count == colours.count,
             latents.count > 4 * channels
         else { return nil }
         let n = channels + 1
-        // The normal equations, with the three colours as right-hand sides.
+        // Normal equations with three right-hand sides, one for each colour.
         var rows = [[Double]](repeating: Array(repeating: 0, count: n + 3), count: n)
         for (latent, colour) in zip(latents, colours) {
             let x = latent.map(Double.init) + [1]
@@ -29,13 +29,13 @@ package struct LatentColours: Equatable, Sendable {
                 for c in 0..<3 { rows[i][n + c] += x[i] * Double(colour[c]) }
             }
         }
-        // A little less than the best fit, and no huge weights for channels that hardly vary.
+        // Ridge regularisation, to avoid huge weights for channels that hardly vary.
         for i in 0..<channels { rows[i][i] += 1e-4 * Double(latents.count) }
         guard let solved = Self.solve(rows) else { return nil }
         weights = (0..<3).map { c in solved.map { $0[c] } }
     }
 
-    /// Gauss's elimination with the largest pivot.
+    /// Gauss-Jordan elimination with partial pivoting.
     private static func solve(_ equations: [[Double]]) -> [[Double]]? {
         var rows = equations
         let n = rows.count
@@ -52,18 +52,18 @@ package struct LatentColours: Equatable, Sendable {
         return solved.allSatisfy { $0.allSatisfy(\.isFinite) } ? solved : nil
     }
 
-    /// Maps of models that come with Tessera, by `Training/latent_colours.py`.
+    /// Maps for models that come with Tessera, computed by `Training/latent_colours.py`.
     ///
     /// - Parameters:
-    ///   - model: its name
-    ///   - channels: of its latents
+    ///   - model: name of the model
+    ///   - channels: number of latent channels
     /// - Returns: nil for other models
     package static func shipped(_ model: String, channels: Int) -> LatentColours? {
         guard model == "vista", channels == vista.channels else { return nil }
         return vista
     }
 
-    /// Its root mean square error is 0.006 where colours vary by 0.23.
+    /// Its RMS error is 0.006; the colours vary by 0.23.
     private static let vista = LatentColours(weights: [
         [0.2512, -0.0001, -0.0001, 0.0001, 0.5006],
         [-0.0005, 0.2524, -0.0002, -0.0001, 0.5003],
@@ -75,8 +75,8 @@ package struct LatentColours: Equatable, Sendable {
     /// the scaling factor.
     ///
     /// - Parameters:
-    ///   - scale: the VAE's scaling factor
-    ///   - channels: of its latents
+    ///   - scale: scaling factor of the VAE
+    ///   - channels: number of latent channels
     /// - Returns: nil for other VAEs
     package static func published(scale: Float, channels: Int) -> LatentColours? {
         guard channels == 4 else { return nil }
@@ -87,7 +87,7 @@ package struct LatentColours: Equatable, Sendable {
         }
     }
 
-    /// The source has sums from -1 to 1.
+    /// Stable Diffusion 1 and 2; the source maps to -1…1.
     private static let first = LatentColours(
         weights: [
             [0.298, 0.187, -0.158, -0.184], [0.207, 0.286, 0.189, -0.271],
@@ -95,13 +95,14 @@ package struct LatentColours: Equatable, Sendable {
         ].map { row in row.map { $0 / 2 } + [0.5] }
     )
 
-    /// The source has levels of 255.
+    /// SDXL; the source maps to 0…255.
     private static let xl = LatentColours(
         weights: [[60, -60, 25, -70, 150], [60, -5, 15, -50, 140], [60, 10, -5, -35, 130]]
             .map { row in row.map { $0 / 255 } }
     )
 
-    /// Before another model's first picture: its first three channels as colours, with the contrast that the latent itself has.
+    /// A map for use before another model's first picture: shows the first three channels as colours, with contrast set
+    /// from the latent itself.
     package static func guess(_ latent: Tensor) -> LatentColours {
         let channels = latent.shape[3]
         return latent.withFloats { x in
@@ -124,7 +125,7 @@ package struct LatentColours: Equatable, Sendable {
     }
 
     /// - Parameter latent: `[1, rows, columns, channels]`
-    /// - Returns: rows of 3 bytes for each pixel
+    /// - Returns: 3 bytes per pixel, row by row
     package func bytes(_ latent: Tensor) -> [UInt8] {
         let n = latent.shape[3]
         precondition(n == channels, "\(n) channels")
@@ -135,7 +136,7 @@ package struct LatentColours: Equatable, Sendable {
                     for c in 0..<3 {
                         var sum = flat[c][n]
                         for i in 0..<n { sum += flat[c][i] * x[pixel * n + i] }
-                        // NaN becomes 0, too.
+                        // NaN becomes 0.
                         out[3 * pixel + c] = UInt8(max(0, min(1, sum.isNaN ? 0 : sum)) * 255)
                     }
                 }

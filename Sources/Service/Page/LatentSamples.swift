@@ -1,17 +1,18 @@
 import Engine
 
-/// Pairs of a latent's pixel and the picture's colour there, for `LatentColours`. Pure but for the reading of the file.
+/// Pairs of latent pixels and the picture's colours there, for fitting `LatentColours`. Pure except for reading the
+/// file.
 enum LatentSamples {
-    /// Samples of each side.
+    /// Maximum samples per side.
     static let side = 64
 
-    /// The map that fits a decoded picture.
+    /// Fits a map to a decoded picture.
     ///
     /// - Parameters:
-    ///   - latent: sampled, `[1, rows, columns, channels]`
+    ///   - latent: the downsampled latent, `[1, rows, columns, channels]`
     ///   - picture: a small copy of the decoded picture
-    /// - Returns: nil where it cannot be told
-    /// - Throws: `InputError` when the file is damaged
+    /// - Returns: nil if the samples do not determine a map
+    /// - Throws: `InputError` if the file is damaged
     static func fit(_ latent: Tensor, to picture: PictureFile) throws -> LatentColours? {
         let (rows, columns, channels) = (latent.shape[1], latent.shape[2], latent.shape[3])
         var sums = [[Float]](repeating: [0, 0, 0], count: rows * columns)

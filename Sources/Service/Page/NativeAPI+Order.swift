@@ -4,7 +4,7 @@ import HTTPTypes
 import Hummingbird
 
 extension NativeAPI {
-    /// Moves a job in its user's part of the queue.
+    /// Moves a job among its user's waiting jobs.
     var move: Operation {
         Operation(
             method: .post,
@@ -54,9 +54,9 @@ extension NativeAPI {
 }
 
 extension FrontDesk {
-    /// Puts a waiting job before another one, or last.
+    /// Moves a waiting job before another one, or to the end.
     ///
-    /// - Throws: `APIError` for an unknown job, or one that does not wait with the other
+    /// - Throws: `APIError` for an unknown job, or if the two are not waiting together
     func move(_ id: String, before target: String?, for caller: Caller) async throws -> Job {
         _ = try await job(id, for: caller)
         let moved = try await Blocking.run { [store] in try store.move(id, before: target) }

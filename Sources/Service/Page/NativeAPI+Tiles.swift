@@ -78,7 +78,7 @@ extension NativeAPI {
         ) { _, context in
             let place = try names.map { name in
                 let text = try context.parameters.require(name)
-                // One address for each tile: not +0 or 00.
+                // Accept only one spelling per tile: not +0 or 00.
                 guard let number = Int(text), "\(number)" == text else {
                     throw APIError(.badRequest, .invalid, "'\(name)' must be a number", field: name)
                 }
@@ -89,7 +89,7 @@ extension NativeAPI {
         }
     }
 
-    /// How a picture is cut.
+    /// How a picture is cut into tiles.
     struct Tiles: Sendable {
         let plan: PyramidPlan
         let isReady: Bool

@@ -1,8 +1,8 @@
-/// Which events a caller may see: those of their own jobs, and of the service itself.
+/// Selects the events that a caller may see: those of their own jobs and of the service itself.
 struct OwnEvents: Sendable {
     let caller: Caller
     let store: JobStore
-    /// Whether jobs are the caller's, as far as it has been looked up.
+    /// Whether jobs belong to the caller, cached by job id.
     private var known: [String: Bool] = [:]
 
     private static let maxKnown = 10_000

@@ -3,20 +3,20 @@ import Engine
 import HTTPTypes
 import Hummingbird
 
-/// The live page: a few files that are part of the program. They ask nothing of other servers.
+/// The web page that shows live progress: a few files built into the program. They load nothing from other servers.
 package enum PageFiles {
-    /// Where its files are, relative to the page itself: behind a proxy's path, too.
+    /// Path of its files, relative to the page itself, so that it also works behind a proxy's path prefix.
     static let path = "/page"
 
     package struct File: Sendable {
         package let name: String
         package let type: String
         package let bytes: [UInt8]
-        /// Of its content, for browsers that have it already.
+        /// Entity tag of the content, for browsers that have it cached.
         let tag: String
     }
 
-    /// By their names.
+    /// The files by name.
     package static let files: [String: File] = {
         var files: [String: File] = [:]
         var index = 0
@@ -36,13 +36,14 @@ package enum PageFiles {
         return files
     }()
 
-    /// What the page may do: its own scripts, styles and requests, and nothing of others. Pictures that were fetched
-    /// with a token are blobs.
+    /// The page's Content-Security-Policy: only its own scripts, styles and requests are allowed. Pictures that were
+    /// fetched with a token are blobs.
     package static let policy =
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
         + "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 
-    /// Whether a path is the page's, which needs no token: it holds nothing of anybody, and asks for one.
+    /// Whether a path belongs to the page, which requires no token: it contains no user data, and asks for a token
+    /// itself.
     static func isPage(_ requested: String) -> Bool {
         requested == "/" || requested.hasPrefix("\(path)/")
     }
@@ -62,7 +63,7 @@ package enum PageFiles {
             request.headers[.ifNoneMatch] == file.tag
             ? Response(status: .notModified)
             : Response(bytes: file.bytes, type: file.type)
-        // Asked for each time, and sent only after an update of the program.
+        // Revalidated each time, but sent again only after the program was updated.
         response.headers[.cacheControl] = "no-cache"
         response.headers[.eTag] = file.tag
         response.headers[.contentSecurityPolicy] = policy

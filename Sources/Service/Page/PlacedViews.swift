@@ -2,14 +2,15 @@ import Coordinator
 import Engine
 import Sampling
 
-/// The views of the present step of a render, with who has them, and which estimate of the picture is the last. Pure.
+/// The views of a render's current step, with their assigned workers, and the number of the latest estimate of the
+/// picture. Pure.
 package struct PlacedViews: Equatable, Sendable {
     private let places: ViewPlaces
     private let assignments: [Int: ViewAssignment]
-    /// Counts the estimates of the picture; 0 before the first.
+    /// Number of estimates of the picture so far.
     private let estimate: Int
 
-    /// Views that are told of at most: an answer stays small however large the picture is.
+    /// Maximum number of views reported, so that a response stays small for any size of picture.
     package static let limit = 2000
 
     package init(

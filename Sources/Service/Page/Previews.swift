@@ -3,45 +3,45 @@ import Foundation
 import Sampling
 import Synchronization
 
-/// Small pictures of renders in progress: each step's estimate of the clean latent, in rough colours.
+/// Small preview pictures of renders in progress: each step's estimate of the clean latent, in approximate colours.
 ///
-/// The render thread only copies a few thousand numbers, and only when somebody looks; colours are computed and the
-/// file is written by whoever asks.
+/// The render thread only copies a few thousand numbers, and only while somebody is watching; whoever requests a
+/// preview computes the colours and writes the file.
 package final class Previews: Sendable {
     private struct Entry {
         let model: String
-        /// Of the last estimate that was taken, `[1, rows, columns, channels]`.
+        /// The last estimate, downsampled, `[1, rows, columns, channels]`.
         var latent: Tensor?
-        /// Counts estimates; which one each file has, by its path.
+        /// Number of estimates, and the one that each file contains, by path.
         var version = 0
         var written: [String: Int] = [:]
-        /// Whether somebody has asked since.
+        /// Whether a preview was requested since the last estimate.
         var isWanted = true
-        /// Of the present step's views.
+        /// Positions of the current step's views.
         var places: ViewPlaces?
-        /// Of the last finished phase, for a fit of colours.
+        /// Latent of the last finished phase, downsampled, for fitting colours.
         var finished: Tensor?
     }
 
     private struct State {
         var entries: [String: Entry] = [:]
-        /// By the model's name.
+        /// Fitted colour maps by model name.
         var colours: [String: LatentColours] = [:]
-        /// The scaling factors of VAEs, by the model's name.
+        /// Scaling factors of VAEs by model name.
         var scales: [String: Float] = [:]
     }
 
     private let state = Mutex(State())
 
-    /// Pixels of the longer side, of latents.
+    /// Maximum latent pixels of the longer side.
     static let longest = 256
 
     package init() {}
 
-    /// A render begins.
+    /// Called when a render begins.
     func begin(model: String, scale: Float) { state.withLock { $0.scales[model] = scale } }
 
-    /// A render goes on; called on its thread.
+    /// Called with each event of a render, on the render thread.
     package func take(_ event: RenderEvent, of id: String, model: String) {
         switch event {
         case .predicted(let estimate):
@@ -65,11 +65,11 @@ package final class Previews: Sendable {
         }
     }
 
-    /// Nothing more comes of a render.
+    /// Called when a render has ended.
     ///
     /// - Parameters:
-    ///   - id: of the job
-    ///   - isDone: whether its picture is there; then the latent is kept for `learn`
+    ///   - id: id of the job
+    ///   - isDone: whether the picture is finished; if so, the latent is kept for `learn`
     package func end(_ id: String, isDone: Bool) {
         state.withLock { state in
             guard isDone else {
@@ -77,7 +77,7 @@ package final class Previews: Sendable {
                 return
             }
             if state.entries.count >= Self.maxKept {
-                // Those of pictures that were never cut into tiles.
+                // Drop the entries of pictures that were never cut into tiles.
                 state.entries = state.entries.filter { $0.value.latent != nil }
             }
             state.entries[id]?.latent = nil
@@ -86,16 +86,17 @@ package final class Previews: Sendable {
 
     private static let maxKept = 32
 
-    /// Where the views of a render's present step lie, nil where it has none; and the number of its estimates so far.
+    /// Positions of the views in a render's current step, nil if there are none, and the number of its estimates so
+    /// far.
     func present(of id: String) -> (places: ViewPlaces?, estimate: Int) {
         state.withLock { ($0.entries[id]?.places, $0.entries[id]?.version ?? 0) }
     }
 
-    /// Fits a model's colours to a picture of a job that has ended.
+    /// Fits a model's colour map to the picture of a finished job.
     ///
     /// - Parameters:
-    ///   - id: of the job
-    ///   - path: of a small copy of its picture
+    ///   - id: id of the job
+    ///   - path: path of a small copy of its picture
     func learn(_ id: String, from path: String) {
         let entry = state.withLock { $0.entries.removeValue(forKey: id) }
         guard let entry, let latent = entry.finished,
@@ -104,12 +105,13 @@ package final class Previews: Sendable {
         state.withLock { $0.colours[entry.model] = colours }
     }
 
-    /// Writes the present picture of a render, unless the file has it already.
+    /// Writes the current preview of a render, unless the file is up to date.
     ///
     /// - Parameters:
-    ///   - id: of the job
-    ///   - path: of a JPEG, or of a PNG if it ends so
-    /// - Returns: whether there is one; that of an earlier process serves until the first estimate of a resumed render
+    ///   - id: id of the job
+    ///   - path: path of a JPEG file, or of a PNG file if it has that extension
+    /// - Returns: whether there is a preview; before the first estimate of a resumed render, one by an earlier process
+    ///   counts
     /// - Throws: `OutputError`
     func write(_ id: String, to path: String) throws -> Bool {
         let (entry, known, scale) = state.withLock { state -> (Entry?, LatentColours?, Float?) in

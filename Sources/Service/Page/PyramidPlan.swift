@@ -1,11 +1,11 @@
 import Sampling
 
-/// A picture at full size, half of it, a quarter, and so on, each cut into tiles. Pure.
+/// An image pyramid: the picture at full size, half, a quarter, and so on, each level cut into tiles. Pure.
 package struct PyramidPlan: Equatable, Sendable {
-    /// Pixels of a tile's side; those at the right and lower edge are smaller.
+    /// Side of a tile in pixels; tiles at the right and lower edges may be smaller.
     package static let side = 512
 
-    /// From the smallest, which is a single tile, to the picture itself.
+    /// Sizes of the levels, from the smallest, which is a single tile, to the picture itself.
     package let levels: [Extent]
 
     package init(width: Int, height: Int) {
@@ -24,14 +24,14 @@ package struct PyramidPlan: Equatable, Sendable {
         )
     }
 
-    /// Whether there is such a tile.
+    /// Whether the tile exists.
     package func has(level: Int, row: Int, column: Int) -> Bool {
         guard levels.indices.contains(level) else { return false }
         let count = tiles(ofLevel: level)
         return (0..<count.height).contains(row) && (0..<count.width).contains(column)
     }
 
-    /// The file of a tile, below the pyramid's folder.
+    /// File name of a tile, relative to the pyramid's folder.
     package static func name(level: Int, row: Int, column: Int) -> String {
         "\(level)/\(row)-\(column).jpeg"
     }

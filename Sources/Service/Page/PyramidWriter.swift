@@ -2,29 +2,29 @@ import Engine
 import Foundation
 import Sampling
 
-/// Writes the tiles of a picture while its rows pass, once: it holds a row of tiles of each level.
+/// Writes the tiles of a picture in one pass over its rows, keeping one row of tiles per level in memory.
 ///
 /// Used by one thread at a time.
 package final class PyramidWriter {
     private let level: Int
     private let size: Extent
     private let folder: String
-    /// The next smaller level; nil for the smallest.
+    /// Writer of the next smaller level; nil for the smallest.
     private let smaller: PyramidWriter?
-    /// Rows of the present row of tiles, and how many rows came before them.
+    /// Pixel rows of the current row of tiles, and the number of rows before them.
     private var band: [UInt8] = []
     private var written = 0
-    /// A row that waits for the next one, with which it is averaged.
+    /// A row that waits to be averaged with the next one.
     private var upper: [UInt8]?
 
-    /// Of the tiles; they are for looking at, and the picture itself can be had.
+    /// JPEG quality of the tiles; they are only for viewing, and the picture itself is available.
     private static let quality = 88
 
     /// Creates the folders of all levels.
     ///
     /// - Parameters:
-    ///   - plan: of the picture
-    ///   - folder: that exists
+    ///   - plan: plan of the pyramid
+    ///   - folder: an existing folder
     /// - Throws: `OutputError`
     package convenience init(_ plan: PyramidPlan, folder: String) throws(OutputError) {
         try self.init(plan, level: plan.levels.count - 1, folder: folder)
@@ -45,8 +45,8 @@ package final class PyramidWriter {
         band.reserveCapacity(3 * size.width * min(size.height, PyramidPlan.side))
     }
 
-    /// - Parameter row: the next one from the top, 3 · width samples
-    /// - Throws: `OutputError` when the disk is full
+    /// - Parameter row: the next row from the top, 3 · width samples
+    /// - Throws: `OutputError` if the disk is full
     package func add(_ row: [UInt8]) throws(OutputError) {
         precondition(row.count == 3 * size.width, "\(row.count) samples")
         band += row
@@ -62,7 +62,7 @@ package final class PyramidWriter {
         try smaller.add(Self.halved(above, row, width: size.width))
     }
 
-    /// The mean of two by two pixels; the last column of an odd width counts twice.
+    /// Averages blocks of two by two pixels; the last column of an odd width counts twice.
     package static func halved(_ upper: [UInt8], _ lower: [UInt8], width: Int) -> [UInt8] {
         let half = (width + 1) / 2
         return [UInt8](unsafeUninitializedCapacity: 3 * half) { out, count in

@@ -3,20 +3,20 @@ import Foundation
 import Logging
 import Synchronization
 
-/// Cuts finished pictures into tiles, each once: when its job ends, or when it is first looked at. Large pictures take
-/// turns, and small ones need not wait for them.
+/// Cuts finished pictures into tiles, each once: when its job ends or when it is first viewed. Large pictures are cut
+/// one at a time, and small ones do not wait for them.
 final class Pyramids: Sendable {
     private let folder: ServiceFolder
     private let logger: Logger
     private let small = DispatchQueue(label: "service.tiles", qos: .utility)
-    // Not of the lowest priority: beside workers that keep every core busy a large picture would take an hour.
+    // Not the lowest priority: next to workers that keep every core busy, a large picture would take an hour.
     private let large = DispatchQueue(label: "service.large-tiles", qos: .utility)
-    /// Jobs whose pictures are being cut, or wait for that, by id: the share that is done.
+    /// Jobs whose pictures are being cut or waiting for it, by id, with the fraction done.
     private let pending = Mutex<[String: Double]>([:])
 
-    /// Pixels of a picture that a request waits for.
+    /// Maximum pixels of a picture for which a request waits until it is cut.
     private static let maxAwaited = 1 << 24
-    /// Pictures that wait at once.
+    /// Maximum number of pictures that are pending at a time.
     private static let maxPending = 256
     private static let name = "tiles"
 
@@ -26,10 +26,11 @@ final class Pyramids: Sendable {
 
     func isReady(_ job: Job) -> Bool { FileKind(tiles(of: job)) == .folder }
 
-    /// Starts cutting a picture unless that is done.
+    /// Cuts a picture unless that is already done; a large one is cut in the background.
     ///
-    /// - Returns: whether its tiles are there
-    /// - Throws: `LimitExceeded` when too many pictures wait, `InputError` when it cannot be read, `OutputError`
+    /// - Returns: whether the tiles are ready
+    /// - Throws: `LimitExceeded` if too many pictures are pending, `InputError` if the picture cannot be read,
+    ///   `OutputError`
     func prepare(_ job: Job) async throws -> Bool {
         if isReady(job) { return true }
         if job.width * job.height <= Self.maxAwaited {
@@ -71,7 +72,7 @@ final class Pyramids: Sendable {
 
     private func forget(_ job: Job) { pending.withLock { $0[job.id] = nil } }
 
-    /// How much of a picture's tiles is cut, 0…1.
+    /// Fraction of a picture's tiles that is done, 0…1.
     func share(of job: Job) -> Double {
         isReady(job) ? 1 : pending.withLock { $0[job.id] ?? 0 }
     }
@@ -85,7 +86,7 @@ final class Pyramids: Sendable {
         return "\(tiles(of: job))/\(PyramidPlan.name(level: level, row: row, column: column))"
     }
 
-    /// Makes the tiles beside their place, and moves them there when they are complete.
+    /// Creates the tiles in a temporary folder, and renames it when they are complete.
     private func make(_ job: Job) throws {
         guard !isReady(job) else { return }
         let picture = try PictureFile(folder.picture(of: job))
@@ -94,7 +95,7 @@ final class Pyramids: Sendable {
         // Left by a process that was killed.
         try? FileManager.default.removeItem(atPath: temporary)
         do {
-            // The folder above is not created again: the job may have been deleted.
+            // Do not create the parent folder again: the job may have been deleted.
             guard mkdir(temporary, 0o700) == 0 else {
                 throw OutputError(temporary, String(cString: strerror(errno)))
             }

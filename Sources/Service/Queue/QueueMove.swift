@@ -1,20 +1,20 @@
 /// Moves a job among its user's waiting jobs. Pure.
 ///
-/// Only these jobs exchange places: the turns of other users stay as they are, and a new job still comes last.
+/// Only these jobs exchange positions: the turns of other users do not change, and a new job still comes last.
 package enum QueueMove {
     package struct Entry: Equatable, Sendable {
         package let id: String
-        /// Smaller goes first.
+        /// Position; smaller ones go first.
         package let place: Int64
 
         package init(id: String, place: Int64) { (self.id, self.place) = (id, place) }
     }
 
     /// - Parameters:
-    ///   - id: of the job that moves
-    ///   - target: the job that it goes before; nil puts it last
-    ///   - waiting: of the same user and priority, in any order
-    /// - Returns: the jobs whose place changes; nil when one of the two does not wait
+    ///   - id: id of the job to move
+    ///   - target: the job to put it before; nil puts it last
+    ///   - waiting: waiting jobs of the same user and priority, in any order
+    /// - Returns: the jobs whose position changes; nil if one of the two is not waiting
     package static func move(
         _ id: String,
         before target: String?,

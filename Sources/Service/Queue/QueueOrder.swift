@@ -1,10 +1,10 @@
-/// Which waiting job goes next. Pure.
+/// Chooses which waiting job goes next. Pure.
 ///
-/// Jobs of the highest priority go first. Among them users take turns: the one whose jobs have cost least so far has
-/// the next one, and that is the user's oldest. Jobs of the model that is loaded may go before it, so that workers need
-/// not reload for every job, but only `maxPassed` times.
+/// Jobs with the highest priority go first. Among those, users take turns: the user whose jobs have cost least so far
+/// is next, with their oldest job. Jobs of the loaded model may overtake it up to `maxPassed` times, so that workers do
+/// not have to reload for every job.
 package enum QueueOrder {
-    /// What decides a job's place.
+    /// What determines a job's place in the order.
     package struct Entry: Equatable, Sendable {
         package let id: String
         package let number: Int64
@@ -29,18 +29,18 @@ package enum QueueOrder {
     /// The job that goes next.
     package struct Choice: Equatable, Sendable {
         package let id: String
-        /// A job whose turn it was, and that waits because its model is not loaded.
+        /// The job whose turn it was, if it was overtaken because its model is not loaded.
         package let passedOver: String?
     }
 
-    /// How often jobs of the loaded model may go before one whose turn it is.
+    /// How often jobs of the loaded model may overtake one whose turn it is.
     package static let maxPassed = 4
 
     /// - Parameters:
-    ///   - waiting: in any order
-    ///   - loaded: the model that workers have; nil for none
-    ///   - shares: what users have had
-    /// - Returns: nil if nothing waits
+    ///   - waiting: waiting jobs, in any order
+    ///   - loaded: the model loaded by workers; nil if there is none
+    ///   - shares: what each user's jobs have cost so far
+    /// - Returns: nil if no job is waiting
     package static func next(
         _ waiting: [Entry],
         loaded: String?,
@@ -62,27 +62,27 @@ package enum QueueOrder {
     }
 }
 
-/// How much each user's jobs have cost: start-time fair queueing (Goyal, Vin and Cheng, 1996). Pure.
+/// Accounts for the cost of each user's jobs by start-time fair queueing (Goyal, Vin and Cheng, 1996). Pure.
 ///
-/// A user who was away does not save up turns: the account starts at the clock, which is that of the last job.
+/// A user cannot save up turns while absent: their account restarts at the clock, which is the start of the last job.
 package struct FairShare: Equatable, Sendable {
-    /// Start of the job that was started last.
+    /// Virtual start time of the job that was started last.
     package private(set) var clock: Double
-    /// Ends of users' last jobs; those before the clock are left out.
+    /// Virtual end times of users' last jobs; those before the clock are dropped.
     package private(set) var ends: [String: Double]
 
     package init(clock: Double = 0, ends: [String: Double] = [:]) {
         (self.clock, self.ends) = (clock, ends)
     }
 
-    /// When a user's next job would start, on the clock of costs.
+    /// The virtual start time of a user's next job.
     package func start(of user: String) -> Double { max(clock, ends[user] ?? clock) }
 
-    /// A user's job starts.
+    /// Charges a user for a job that starts.
     ///
     /// - Parameters:
-    ///   - user: whose job it is
-    ///   - cost: in UNet evaluations
+    ///   - user: owner of the job
+    ///   - cost: cost of the job in UNet evaluations
     package mutating func charge(_ user: String, cost: Double) {
         clock = start(of: user)
         ends[user] = clock + max(1, cost)

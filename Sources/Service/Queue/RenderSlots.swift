@@ -1,14 +1,15 @@
-/// Which jobs may be rendered at once. Pure.
+/// Decides which jobs may be rendered at the same time. Pure.
 ///
-/// With several slots the last one is for small pictures only: whatever fills the others, a small one does not wait behind
-/// a large one. All renders have the same weights (a model, and the LoRAs that are merged into it), so that workers need not reload between their steps.
+/// If there are several slots, the last one is reserved for small pictures: whatever fills the others, a small picture
+/// does not wait behind a large one. All concurrent renders have the same weights (a model and the LoRAs merged into
+/// it), so that workers need not reload between their steps.
 package enum RenderSlots {
-    /// A render that runs.
+    /// A render in progress.
     package struct Taken: Equatable, Sendable {
         package let weights: String
-        /// UNet calls that it takes.
+        /// Number of its UNet evaluations.
         package let evaluations: Int
-        /// Whether it has the slot for small pictures.
+        /// Whether it occupies the slot for small pictures.
         package let isSmall: Bool
 
         package init(weights: String, evaluations: Int, isSmall: Bool) {
@@ -16,11 +17,11 @@ package enum RenderSlots {
         }
     }
 
-    /// Where one more may run.
+    /// A free slot.
     package struct Slot: Equatable, Sendable {
-        /// The only weights that it may have; nil for any.
+        /// The weights that the render must have; nil for any.
         package let weights: String?
-        /// UNet calls that it may take; nil for any number.
+        /// Maximum number of UNet evaluations; nil for no limit.
         package let most: Int?
 
         package init(weights: String? = nil, most: Int? = nil) {
@@ -32,13 +33,13 @@ package enum RenderSlots {
         }
     }
 
-    /// A picture is small beside one that takes so many times as much.
+    /// A picture counts as small next to one that takes this many times as many evaluations.
     package static let smallness = 4
 
     /// - Parameters:
-    ///   - running: the renders that run
-    ///   - count: how many may run
-    /// - Returns: what may be begun; nil for nothing
+    ///   - running: renders in progress
+    ///   - count: maximum number of concurrent renders
+    /// - Returns: the slot for the next render; nil if none is free
     package static func free(beside running: [Taken], count: Int) -> Slot? {
         let weights = running.first?.weights
         let large = max(1, count - 1)

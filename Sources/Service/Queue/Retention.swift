@@ -1,8 +1,8 @@
-/// Which finished jobs are deleted. Pure.
+/// Decides which finished jobs are deleted. Pure.
 package struct Retention: Equatable, Sendable {
-    /// Seconds after a job has finished; nil keeps it whatever its age.
+    /// Seconds to keep a finished job; nil for no limit.
     package var age: Double?
-    /// Bytes of all finished pictures; nil for no limit.
+    /// Maximum bytes of all finished pictures; nil for no limit.
     package var bytes: Int?
 
     package init(age: Double? = nil, bytes: Int? = nil) { (self.age, self.bytes) = (age, bytes) }
@@ -29,7 +29,7 @@ package struct Retention: Equatable, Sendable {
         var expired: [String] = []
         for entry in sorted {
             let isOld = age.map { now - entry.finished > $0 } ?? false
-            // A job without a picture takes no space.
+            // A job without a picture takes up no space.
             let isTooMuch = entry.bytes > 0 && (bytes.map { total > $0 } ?? false)
             guard isOld || isTooMuch else { continue }
             expired.append(entry.id)
@@ -39,13 +39,13 @@ package struct Retention: Equatable, Sendable {
     }
 }
 
-/// How long to wait before the next attempt after a failure that is not the job's fault. Pure.
+/// Back-off before the next attempt after a failure that is not the job's fault. Pure.
 package struct RetryDelay: Equatable, Sendable {
     private var failures = 0
 
     package init() {}
 
-    /// Doubles from one second to one minute.
+    /// Seconds to wait; doubles from one second to one minute.
     package mutating func next() -> Double {
         defer { failures += 1 }
         return min(60, Double(1 << min(failures, 6)))

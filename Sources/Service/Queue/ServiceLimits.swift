@@ -1,42 +1,42 @@
 import Coordinator
 import Engine
 
-/// What one client may ask for, and the whole service. Pure.
+/// Limits for a single client and for the whole service. Pure.
 package struct ServiceLimits: Equatable, Sendable {
-    /// Pixels of a picture.
+    /// Maximum pixels of a picture.
     package var pixels = 16_384 * 16_384
-    /// Sampling steps of a phase.
+    /// Maximum sampling steps of a phase.
     package var steps = 1000
-    /// UNet evaluations of a picture.
+    /// Maximum UNet evaluations of a picture.
     package var evaluations = 20_000_000
-    /// Jobs of one user that are not finished.
+    /// Maximum unfinished jobs of one user.
     package var jobsPerUser = 1000
-    /// Pixels of one user's jobs that are not finished; nil for no limit.
+    /// Maximum total pixels of one user's unfinished jobs; nil for no limit.
     package var queuedPixelsPerUser: Int?
-    /// Bytes of one user's finished pictures; nil for no limit.
+    /// Maximum bytes of one user's finished pictures; nil for no limit.
     package var storedBytesPerUser: Int?
-    /// Jobs of all users that are not finished.
+    /// Maximum unfinished jobs of all users.
     package var jobs = 20_000
-    /// Bytes of a request's body.
+    /// Maximum bytes of a request body.
     package var body = 1 << 20
-    /// Bytes of a body with pictures in it.
+    /// Maximum bytes of a request body with pictures.
     package var upload = 64 << 20
-    /// Bodies with pictures that are read at once.
+    /// Maximum number of bodies with pictures that are read at a time.
     package var uploads = 8
-    /// Bytes of all pictures that clients have sent and that are kept.
+    /// Maximum bytes of all stored pictures that clients have sent.
     package var inputBytes = 16 << 30
-    /// Pixels of a picture that a client sends.
+    /// Maximum pixels of a picture that a client sends.
     package var initPixels = PictureLimits.defaultPixels
-    /// Requests of one caller, on average.
+    /// Maximum average request rate of one caller.
     package var requestsPerSecond = 500
-    /// Event streams that are open at once.
+    /// Maximum number of open event streams.
     package var streams = 256
-    /// Connections that are open at once.
+    /// Maximum number of open connections.
     package var connections = 2048
 
     package init() {}
 
-    /// By the names that refusals tell.
+    /// Values by the names used in error messages.
     package var values: [String: Int] {
         var values = [
             "pixels": pixels, "steps": steps, "evaluations": evaluations,
@@ -50,9 +50,9 @@ package struct ServiceLimits: Equatable, Sendable {
         return values
     }
 
-    /// Rejects a picture that is too large, before it is planned.
+    /// Rejects a picture that is too large before it is planned.
     package func check(width: Int, height: Int) throws(LimitExceeded) {
-        // Sides are at most 65,536: the product fits.
+        // Sides are at most 65,536, so the product does not overflow.
         guard width * height <= pixels else {
             throw LimitExceeded("pixels", limit: pixels, found: width * height, .request)
         }
@@ -73,11 +73,11 @@ package struct ServiceLimits: Equatable, Sendable {
         }
     }
 
-    /// Rejects a job where the queue is full.
+    /// Rejects a job if the queue is full.
     ///
     /// - Parameters:
-    ///   - own: the user's unfinished jobs
-    ///   - all: those of all users
+    ///   - own: number of the user's unfinished jobs
+    ///   - all: number of all users' unfinished jobs
     /// - Throws: `LimitExceeded` naming the limit
     package func check(own: Int, all: Int) throws(LimitExceeded) {
         guard own < jobsPerUser else {
@@ -89,7 +89,7 @@ package struct ServiceLimits: Equatable, Sendable {
     }
 }
 
-/// A request that a limit forbids.
+/// A request that exceeds a limit.
 package struct LimitExceeded: Error, Equatable, Sendable, CustomStringConvertible {
     /// Whether the same request may succeed later.
     package enum Kind: Sendable {
@@ -97,7 +97,7 @@ package struct LimitExceeded: Error, Equatable, Sendable, CustomStringConvertibl
         case later
     }
 
-    /// The limit's name, as its flag has it.
+    /// The limit's name, as in its flag.
     package let name: String
     package let limit: Int
     package let found: Int

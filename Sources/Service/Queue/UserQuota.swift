@@ -1,23 +1,23 @@
 import Engine
 
-/// Limits of one token, in place of the service's own; nil leaves those. Pure.
+/// Limits of one token that override the service's; nil keeps the service's limit. Pure.
 package struct UserQuota: Codable, Equatable, Sendable {
-    /// Pixels of a picture.
+    /// Maximum pixels of a picture.
     package var pixels: Int?
-    /// Sampling steps of a phase.
+    /// Maximum sampling steps of a phase.
     package var steps: Int?
-    /// UNet evaluations of a picture.
+    /// Maximum UNet evaluations of a picture.
     package var evaluations: Int?
-    /// Jobs of the user that are not finished.
+    /// Maximum unfinished jobs of the user.
     package var jobs: Int?
-    /// Pixels of the user's jobs that are not finished.
+    /// Maximum total pixels of the user's unfinished jobs.
     package var queuedPixels: Int?
-    /// Bytes of the user's finished pictures.
+    /// Maximum bytes of the user's finished pictures.
     package var storedBytes: Int?
 
     package init() {}
 
-    /// Names and values of those that are set, for lists.
+    /// Names and values of the limits that are set, for lists.
     package var words: [String] {
         [
             ("pixels", pixels), ("steps", steps), ("evaluations", evaluations), ("jobs", jobs),
@@ -42,10 +42,10 @@ extension ServiceLimits {
     /// Rejects a job that would make a user's queue too large.
     ///
     /// - Parameters:
-    ///   - pixels: of the job
-    ///   - queued: pixels of the user's unfinished jobs; asked only where there is a limit
-    ///   - stored: bytes of the user's finished pictures; asked only where there is a limit
-    /// - Throws: `LimitExceeded` naming the limit, and what `queued` and `stored` throw
+    ///   - pixels: pixels of the job
+    ///   - queued: total pixels of the user's unfinished jobs; evaluated only if there is a limit
+    ///   - stored: bytes of the user's finished pictures; evaluated only if there is a limit
+    /// - Throws: `LimitExceeded` naming the limit, and errors of `queued` and `stored`
     package func check(
         pixels: Int,
         queued: () throws -> Int,
@@ -54,13 +54,13 @@ extension ServiceLimits {
         if let most = queuedPixelsPerUser {
             let sum = try queued() + pixels
             guard sum <= most else {
-                // Alone it may be too large already.
+                // The job may exceed the limit on its own.
                 let kind: LimitExceeded.Kind = pixels > most ? .request : .later
                 throw LimitExceeded("queued-pixels-per-user", limit: most, found: sum, kind)
             }
         }
         if let most = storedBytesPerUser {
-            // How large the picture will be nobody knows; what is there must leave room.
+            // The size of the new picture is unknown, so existing ones must be below the limit.
             let sum = try stored()
             guard sum < most else {
                 throw LimitExceeded("stored-bytes-per-user", limit: most, found: sum, .later)

@@ -1,47 +1,47 @@
 import Engine
 import Synchronization
 
-/// Passes events of jobs to the clients that watch them. A client that reads slowly misses progress, but never holds
-/// anybody up.
+/// Distributes events of jobs to the clients that watch them. A slow client misses progress events, but never blocks
+/// anybody.
 package final class EventHub: Sendable {
     package struct Event: Sendable {
-        /// Counted from 1 in this process.
+        /// Number of the event, from 1 in this process.
         package let number: Int
-        /// Nil for the service itself.
+        /// The job; nil for events of the service itself.
         package let job: String?
-        /// Whose job it was, where it can no longer be looked up.
+        /// The job's owner, if it can no longer be looked up.
         package var owner: String?
         package let kind: Kind
         package let data: JSON
     }
 
     package enum Kind: String, CaseIterable, Sendable {
-        /// A job has another state; the data is the job.
+        /// The state of a job has changed; the data is the new state.
         case state
-        /// A running job has got further; the data is its progress.
+        /// A running job has made progress; the data is its progress.
         case progress
         /// The picture of a finished phase is stored; the data is its number.
         case phase
-        /// The views of a running job's step have changed, or its picture has. Without data: each reader gets what is
-        /// true when the event is written, so that a slow one costs no memory.
+        /// The views or the preview of a running job have changed. Has no data: each reader receives the current state
+        /// when the event is written, so that a slow one takes up no memory.
         case views
-        /// What the workers have done; without data, as above.
+        /// The workers' statistics have changed; has no data either.
         case workers
-        /// A waiting job has another place in the queue.
+        /// The position of a waiting job has changed.
         case queue
-        /// A finished job and its picture are gone.
+        /// A finished job and its picture were deleted.
         case deleted
-        /// Nothing happened for a while: keeps the connection open.
+        /// Sent regularly to keep connections open.
         case alive
 
-        /// Whether only those get it who asked for views.
+        /// Whether only watchers that asked for views receive it.
         var isOfViews: Bool { self == .views || self == .workers }
     }
 
     private struct Watcher {
         let job: String?
         let hasViews: Bool
-        /// Whether it is a client, of which there may be `limit`.
+        /// Whether it is a client and counts towards `limit`.
         let isClient: Bool
         let continuation: AsyncStream<Event>.Continuation
     }
@@ -57,20 +57,20 @@ package final class EventHub: Sendable {
     private let state = Mutex(State())
     private let limit: Int
 
-    /// Events that wait for one client.
+    /// Maximum number of events that are queued for one client.
     private static let maxWaiting = 64
 
-    /// - Parameter limit: of clients that watch at once
+    /// - Parameter limit: maximum number of clients that watch at a time
     package init(limit: Int) { self.limit = limit }
 
-    /// Watches a job, or all of them.
+    /// Subscribes to the events of a job, or of all jobs.
     ///
     /// - Parameters:
-    ///   - job: nil for all
-    ///   - hasViews: whether events of views are among them
-    ///   - isClient: false for the service's own parts, which are not counted
-    /// - Returns: its events from now on, until the caller drops them or the service stops
-    /// - Throws: `LimitExceeded` when too many clients watch
+    ///   - job: the job; nil for all jobs
+    ///   - hasViews: whether to include events of views
+    ///   - isClient: false for parts of the service itself, which do not count towards the limit
+    /// - Returns: the events from now on, until the caller drops the stream or the service stops
+    /// - Throws: `LimitExceeded` if too many clients are watching
     package func events(
         of job: String?,
         hasViews: Bool = false,
@@ -97,7 +97,6 @@ package final class EventHub: Sendable {
         }
         guard let id else { throw LimitExceeded("streams", limit: limit, found: limit + 1, .later) }
         continuation.onTermination = { [weak self] _ in
-            // Not in this call: it may come from a `yield` or `finish` under the lock.
             self?.forget(id)
         }
         return stream
@@ -105,21 +104,21 @@ package final class EventHub: Sendable {
 
     private func forget(_ id: Int) { state.withLock { $0.watchers[id] = nil } }
 
-    /// Number of clients that watch.
+    /// Number of clients that are watching.
     package var watchers: Int { state.withLock { $0.clients } }
 
-    /// Whether anybody watches views.
+    /// Whether anybody is watching views.
     package var watchesViews: Bool {
         state.withLock { $0.watchers.values.contains(where: \.hasViews) }
     }
 
-    /// Tells everybody who watches the job.
+    /// Sends an event to everybody who watches the job.
     ///
     /// - Parameters:
-    ///   - kind: of the event
-    ///   - job: nil for the service's own events
-    ///   - owner: whose job it was, where it can no longer be looked up
-    ///   - data: made only if somebody watches
+    ///   - kind: kind of the event
+    ///   - job: the job; nil for events of the service itself
+    ///   - owner: owner of the job, if it can no longer be looked up
+    ///   - data: data of the event, evaluated only if somebody is watching
     package func publish(
         _ kind: Kind,
         job: String?,
@@ -138,7 +137,7 @@ package final class EventHub: Sendable {
         for watcher in concerned { watcher.continuation.yield(event) }
     }
 
-    /// Ends all streams; later ones end at once.
+    /// Ends all streams; new ones end immediately.
     package func close() {
         let watchers = state.withLock { state in
             state.isClosed = true

@@ -2,14 +2,14 @@ import Engine
 import Foundation
 
 extension InputFolder {
-    /// Stores a mask, white where the picture changes.
+    /// Stores a mask, which is white where the picture changes.
     ///
     /// - Parameters:
-    ///   - bytes: a picture; where it has transparent pixels these change, else what is white
-    ///   - field: that had it
-    ///   - isInverted: whether black is what changes
-    /// - Returns: the mask
-    /// - Throws: as `add`
+    ///   - bytes: a picture; if it has transparent pixels, these change, otherwise the white ones
+    ///   - field: the field that contained it
+    ///   - isInverted: whether black marks the parts that change
+    /// - Returns: the stored mask
+    /// - Throws: the same errors as `add`
     func addMask(
         _ bytes: some Collection<UInt8>,
         field: String,
@@ -27,7 +27,7 @@ extension InputFolder {
 
     /// The mask of a stored picture's transparent pixels; nil if it has none.
     ///
-    /// - Throws: as `add`
+    /// - Throws: the same errors as `add`
     func mask(ofTransparencyIn stored: Stored, field: String) throws -> Stored? {
         let picture = try PictureFile(try file(of: stored.id, field: field))
         var isTransparent = false
@@ -40,7 +40,7 @@ extension InputFolder {
         }
     }
 
-    /// Stores a PNG of the size of a stored picture.
+    /// Stores a PNG with the size of a stored picture.
     private func written(
         like stored: Stored,
         field: String,

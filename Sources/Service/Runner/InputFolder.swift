@@ -3,36 +3,36 @@ import Engine
 import Foundation
 import Glibc
 
-/// Pictures that clients have sent, to start from or as masks. Each is a file with its digest as its name: the same
-/// picture is stored once, and nobody can guess the name of another's.
+/// Pictures that clients have sent as init images or masks. Each file is named by its digest, so that a picture is
+/// stored only once and nobody can guess the name of another user's.
 package struct InputFolder: Sendable {
     let path: String
-    /// On the pixels of each.
+    /// Limits on each picture.
     let limits: PictureLimits
-    /// Bytes of all of them.
+    /// Maximum bytes of all pictures.
     let most: Int
 
-    /// Seconds for which a picture that no job uses is kept.
+    /// How long a picture that no job uses is kept, in seconds.
     package static let keepSeconds = 86_400.0
 
     package init(path: String, limits: PictureLimits, most: Int = ServiceLimits().inputBytes) {
         (self.path, self.limits, self.most) = (path, limits, most)
     }
 
-    /// What a stored picture is.
+    /// Id and size of a stored picture.
     package struct Stored: Equatable, Sendable {
         package let id: String
         package let width: Int
         package let height: Int
     }
 
-    /// Stores a picture, on disk before this returns.
+    /// Stores a picture; it is on disk when this returns.
     ///
     /// - Parameters:
-    ///   - bytes: a PNG, JPEG, WebP or TIFF
-    ///   - field: that had it
-    /// - Returns: what jobs name it by, and its size
-    /// - Throws: `InputError` naming the field when it cannot be read, `LimitExceeded`, `OutputError`
+    ///   - bytes: contents of a PNG, JPEG, WebP or TIFF file
+    ///   - field: the field that contained it
+    /// - Returns: the id by which jobs refer to it, and its size
+    /// - Throws: `InputError` naming the field if the picture cannot be read, `LimitExceeded`, `OutputError`
     package func add(_ bytes: some Collection<UInt8>, field: String) throws -> Stored {
         try ServiceFolder.create(path)
         let sum = bytes.count + stored
@@ -46,7 +46,7 @@ package struct InputFolder: Sendable {
         }
         let (width, height) = try check(file.temporaryPath, field)
         let id = try FileDigest.of(file.temporaryPath, cache: nil)
-        // The temporary name is removed with the object.
+        // The temporary name is removed when `file` is destroyed.
         if link(file.temporaryPath, name(id)) != 0 {
             guard errno == EEXIST else { throw OutputError(path, String(cString: strerror(errno))) }
             _ = utimensat(AT_FDCWD, name(id), nil, 0)
@@ -54,7 +54,7 @@ package struct InputFolder: Sendable {
         return Stored(id: id, width: width, height: height)
     }
 
-    /// Bytes of all of them.
+    /// Total bytes of stored pictures.
     private var stored: Int {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
         return names.reduce(0) { sum, name in
@@ -82,19 +82,19 @@ package struct InputFolder: Sendable {
         return (picture.width, picture.height)
     }
 
-    /// The file of a stored picture.
+    /// Path of a stored picture.
     ///
-    /// - Throws: `InputError` naming the field when there is none
+    /// - Throws: `InputError` naming the field if there is none
     func file(of id: String, field: String) throws(InputError) -> String {
-        // What a client sends is part of a path only if it is a digest.
+        // A client's text becomes part of a path only if it is a digest.
         guard Self.isID(id), FileKind(name(id)) == .regular else {
             throw InputError(
                 field,
                 "there is no picture '\(id.prefix(80))'",
-                fix: "Send it to /api/v1/pictures, and give the id that is answered"
+                fix: "Send it to /api/v1/pictures, and use the id in the response"
             )
         }
-        // It is in use.
+        // Mark it as recently used.
         _ = utimensat(AT_FDCWD, name(id), nil, 0)
         return name(id)
     }
@@ -106,10 +106,10 @@ package struct InputFolder: Sendable {
             && text.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
     }
 
-    /// Deletes pictures that no job uses, a day after they were last named.
+    /// Deletes pictures that no job uses, a day after they were last used.
     ///
     /// - Parameters:
-    ///   - used: ids that jobs name
+    ///   - used: ids that jobs refer to
     ///   - now: seconds since 1970
     package func sweep(keeping used: Set<String>, now: Double) {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []

@@ -1,11 +1,11 @@
 import Engine
 import Sampling
 
-/// How far a running job is. Pure.
+/// Progress of a running job. Pure.
 package struct JobProgress: Equatable, Sendable {
-    /// What is being done.
+    /// What is being done at the moment.
     package enum Stage: String, CaseIterable, Sendable {
-        /// Weights are checked, workers start, prompts are encoded.
+        /// Weights are checked, workers started and prompts encoded.
         case preparing
         case denoising
         case encoding
@@ -14,26 +14,26 @@ package struct JobProgress: Equatable, Sendable {
     }
 
     package private(set) var stage = Stage.preparing
-    /// From 1; 0 before the first.
+    /// Current phase, from 1; 0 before the first.
     package private(set) var phase = 0
     package private(set) var phases = 0
-    /// Steps of the phase that have begun.
+    /// Number of steps of the phase that have begun.
     package private(set) var step = 0
     package private(set) var steps = 0
-    /// Views of all phases that are done, those before an interruption included.
+    /// Finished views of all phases, including those before an interruption.
     package private(set) var views = 0
     package private(set) var allViews = 0
-    /// Tiles of the present pass over the picture.
+    /// Finished tiles of the current pass over the picture.
     package private(set) var tiles = 0
     package private(set) var allTiles = 0
-    /// Views that this process saw, and the seconds that they took.
+    /// Views finished in this process, and the times of its first step and last view.
     private var seen = 0
     private var since: Double?
     private var last: Double?
 
     package init() {}
 
-    /// The render has been planned.
+    /// Called when the render has been planned.
     package mutating func plan(_ plan: RenderPlan) {
         phases = plan.phases.count
         stepCounts = plan.phases.map(\.steps.count)
@@ -43,8 +43,8 @@ package struct JobProgress: Equatable, Sendable {
     private var stepCounts: [Int] = []
 
     /// - Parameters:
-    ///   - event: of the render
-    ///   - now: in seconds since any instant
+    ///   - event: the event
+    ///   - now: seconds since any fixed time
     package mutating func take(_ event: RenderEvent, at now: Double) {
         switch event {
         case .resumed(let done): views = done
@@ -71,18 +71,18 @@ package struct JobProgress: Equatable, Sendable {
         (self.stage, tiles, allTiles) = (stage, 0, count)
     }
 
-    /// Views per second; nil until some are done.
+    /// Views per second; nil until it is known.
     package var rate: Double? {
         guard let since, let last, last > since, seen > 0 else { return nil }
         return Double(seen) / (last - since)
     }
 
-    /// Seconds until the last view is done, without the decoding; nil until it is known.
+    /// Estimated seconds until the last view is done, excluding decoding; nil until it is known.
     package var secondsLeft: Double? {
         rate.map { Double(max(0, allViews - views)) / $0 }
     }
 
-    /// Share of the views that are done, 0…1.
+    /// Fraction of the views that is done, 0…1.
     package var share: Double {
         allViews > 0 ? min(1, Double(views) / Double(allViews)) : 0
     }

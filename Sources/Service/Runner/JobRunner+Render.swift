@@ -3,11 +3,11 @@ import Engine
 import Foundation
 import Protocol
 
-/// One job, on a thread of its own.
+/// Rendering of one job, on its own thread.
 extension JobRunner {
-    /// Renders a job and stores how that ended.
+    /// Renders a job and stores the outcome.
     ///
-    /// - Returns: whether the next job may follow at once
+    /// - Returns: whether the next job may follow immediately
     func render(_ job: Job, _ control: RenderControl, on pool: WorkerPool) -> Bool {
         let start = ContinuousClock.now
         parts.logger.notice(
@@ -17,7 +17,7 @@ extension JobRunner {
         let ending: JobStore.Ending
         var goesOn = true
         do {
-            // Asked before the render could be stopped.
+            // The user may have requested a change before the render could be stopped.
             if let stored = try? parts.store.job(job.id), stored.intent != nil { control.cancel() }
             let outcome = try rendering(job).run(on: opening(pool), control: control) {
                 [self] report in
@@ -63,12 +63,12 @@ extension JobRunner {
         return goesOn
     }
 
-    /// A model, a LoRA or a picture is gone that was there when the job was submitted: it may come back.
+    /// A model, LoRA or picture that existed when the job was submitted is missing, but may come back.
     private struct ResourceMissing: Error {
         let cause: InputError
     }
 
-    /// Why something failed, in words for clients, who do not learn where things are on this machine.
+    /// The reason for a failure in terms for clients, without paths on this machine.
     func told(_ error: any Error) -> String { told("\(error)") }
 
     func told(_ text: String) -> String {
@@ -82,8 +82,8 @@ extension JobRunner {
         return oneLine(APIWords.withoutFlags(text), limit: 2000)
     }
 
-    /// Stores how a job ended, however long the disk is full. When the service stops first, the next start finds the
-    /// picture, or goes on with the job.
+    /// Stores the outcome of a job, retrying while the disk is full. If the service stops first, the next start finds
+    /// the picture or continues the job.
     private func settle(_ job: Job, _ ending: JobStore.Ending) -> Job? {
         var delay = RetryDelay()
         while true {
@@ -100,7 +100,7 @@ extension JobRunner {
         }
     }
 
-    /// The render of a job, resumed if a step of it was saved.
+    /// The render of a job, resumed if a step was saved.
     private func rendering(_ job: Job) throws -> Rendering {
         let (folder, id) = (parts.folder, job.id)
         try folder.create(for: job)
@@ -152,9 +152,9 @@ extension JobRunner {
         return rendering
     }
 
-    /// Opens the standard model's workers, if workers are to be there while nothing is rendered and none are.
+    /// Opens workers for the default model if they should be kept while nothing is rendered and there are none.
     ///
-    /// - Throws: what keeps them from being opened
+    /// - Throws: any error that prevents opening them
     func openIfIdle(on pool: WorkerPool) throws {
         guard parts.opensAtOnce, !pool.isHolding else { return }
         let request = try JobRequest(json: .object(["prompt": .string("nothing")]))
@@ -170,13 +170,13 @@ extension JobRunner {
             try opening(pool)(session, identity, parts.logger, control.cancellation).stop()
             hold(nil)
         } catch is RenderCancelled {
-            // The service stops.
+            // The service is stopping.
         }
     }
 
-    /// An opening that keeps workers for the next job, and remembers their cluster.
+    /// An opening that keeps workers for the next job, and records their cluster.
     private func opening(_ pool: WorkerPool) -> Rendering.Opening {
-        // Workers outlive the job, whose id their log lines do not have.
+        // Workers outlive the job, so their log lines must not contain its id.
         let open = pool.opening { [parts] session, identity, _, cancellation in
             try parts.open(session, identity, parts.logger, cancellation)
         }
@@ -187,7 +187,7 @@ extension JobRunner {
         }
     }
 
-    /// The picture of a phase is stored before the next phase begins.
+    /// Publishes that a phase's picture is stored, which is the case once the next phase begins.
     private func tellPhase(_ report: RenderReport, of id: String) {
         guard case .progress(.phase(let index, _)) = report, index > 0 else { return }
         parts.hub.publish(.phase, job: id, .object(["phase": .number(Double(index))]))
@@ -204,7 +204,7 @@ extension JobRunner {
             case .notice, .reading, .ready, .suggestion, .saves, .canBeResumed, .nothingSaved:
                 return nil
             }
-            // Nothing may follow what was done before an interruption for a whole step.
+            // Always report a resumption: there may be no other event for a whole step.
             let isDue = time - (state.running[id]?.told ?? 0) >= Self.reportInterval
             guard isDue || report.isOfResumption else { return nil }
             state.running[id]?.told = time
@@ -215,7 +215,7 @@ extension JobRunner {
 }
 
 extension RenderReport {
-    /// Whether it says how much an earlier process had done.
+    /// Whether it reports how much an earlier process had done.
     fileprivate var isOfResumption: Bool {
         if case .progress(.resumed) = self { true } else { false }
     }

@@ -5,27 +5,27 @@ import Logging
 import Protocol
 import Synchronization
 
-/// Renders the jobs of the queue: a thread of its own chooses them, and each has a thread while it is rendered.
+/// Renders the jobs of the queue. One thread chooses them, and each job has its own thread while it is rendered.
 package final class JobRunner: Sendable {
-    /// What it works with.
+    /// Dependencies and settings.
     package struct Parts: Sendable {
         package var store: JobStore
         package var folder: ServiceFolder
         package var resources: JobResources
         package var hub: EventHub
-        /// Provides workers.
+        /// Starts workers, or waits for them.
         package var open:
             @Sendable (RenderSession, ModelIdentity, Logger, Cancellation) throws ->
                 Rendering.Workers
-        /// Whether workers are there before the first job: those of other machines call, and new machines join.
+        /// Whether to open workers before the first job, so that other machines can connect and new ones can join.
         package var opensAtOnce: Bool
         package var computation: Rendering.Computation
-        /// How many of the workers' answers are computed a second time.
+        /// The share of workers' answers that are computed a second time as a check.
         package var verify: VerifyShare
-        /// What is known of their hosts.
+        /// What is known about the workers' hosts.
         package var siteBook: SiteBook?
         package var retention: Retention
-        /// Jobs that are rendered at once.
+        /// Maximum number of jobs that are rendered at the same time.
         package var concurrent: Int
         package var logger: Logger
 
@@ -57,27 +57,27 @@ package final class JobRunner: Sendable {
         let place: RenderSlots.Taken
         let control = RenderControl()
         var progress = JobProgress()
-        /// When its progress was last published.
+        /// When its progress was last published, in seconds since 1970.
         var told = 0.0
     }
 
     struct State {
-        /// By the jobs' ids.
+        /// Running jobs by id.
         var running: [String: Running] = [:]
-        /// While workers are opened for no job.
+        /// Cancels the opening of workers without a job, while that is in progress.
         var opening: RenderControl?
         /// Jobs whose threads are about to end.
         var ended: [String] = []
-        /// A render was held up, or went well, since the last look.
+        /// Whether any render was held up, or succeeded, since the last check.
         var hasFailed = false
         var hasSucceeded = false
         var isStopping = false
-        /// Whether a wake-up is on its way: thousands of submissions make one.
+        /// Whether a wake-up is already pending: thousands of submissions cause only one.
         var isAwake = false
-        /// Why nothing is rendered although jobs wait.
+        /// Why nothing is rendered although jobs are waiting.
         var hold: String?
         var cluster: Cluster?
-        /// When unused pictures were last deleted; seconds since 1970.
+        /// When unused pictures were last deleted, in seconds since 1970.
         var swept = 0.0
     }
 
@@ -88,14 +88,14 @@ package final class JobRunner: Sendable {
     package let counters = RenderCounters()
     package let previews = Previews()
 
-    /// Seconds between looks at the queue where nobody reports a change.
+    /// Seconds between checks of the queue if no change is reported.
     private static let interval = 10.0
-    /// Seconds between reports of a job's progress.
+    /// Minimum seconds between two progress reports of a job.
     static let reportInterval = 0.2
 
     package init(_ parts: Parts) { self.parts = parts }
 
-    /// Brings the jobs of an earlier process into order, and starts. Call once.
+    /// Recovers the jobs of an earlier process, and starts. Call once.
     ///
     /// - Throws: `DatabaseError`
     package func start() throws {
@@ -113,7 +113,7 @@ package final class JobRunner: Sendable {
         }
     }
 
-    /// Stops the renders, whose jobs go on after the next start, and the workers. Returns when they have ended.
+    /// Stops the renders, which continue after the next start, and the workers. Returns when they have ended.
     package func stop() {
         state.withLock {
             $0.isStopping = true
@@ -127,7 +127,7 @@ package final class JobRunner: Sendable {
         }
     }
 
-    /// The queue has changed.
+    /// Signals that the queue has changed.
     package func wake() {
         let isFirst = state.withLock { state in
             defer { state.isAwake = true }
@@ -136,12 +136,12 @@ package final class JobRunner: Sendable {
         if isFirst { wakes.put(()) }
     }
 
-    /// Stops the render of a job whose intent is stored, if it is running.
+    /// Stops the render of a job whose intent has been stored, if it is running.
     package func stopRender(of id: String) {
         state.withLock { $0.running[id]?.control.cancel() }
     }
 
-    /// The progress of a job; nil unless it is being rendered.
+    /// The progress of a job; nil if it is not being rendered.
     package func progress(of id: String) -> JobProgress? {
         state.withLock { $0.running[id]?.progress }
     }
@@ -149,21 +149,22 @@ package final class JobRunner: Sendable {
     /// Ids of the jobs that are being rendered, sorted.
     package var runningJobs: [String] { state.withLock { $0.running.keys.sorted() } }
 
-    /// A running job has another priority, and so another share of the workers.
+    /// Changes the priority of a running job, and so its share of the workers.
     package func setPriority(_ priority: Int, of id: String) {
         state.withLock { $0.running[id]?.control }?
             .setWeight(BatchTurns.weight(priority: priority))
     }
 
-    /// Why nothing is rendered although jobs may wait; nil if nothing holds them up.
+    /// Why nothing is rendered although jobs may be waiting; nil if nothing holds them up.
     package var hold: String? { state.withLock { $0.hold }.map(told) }
 
-    /// What each worker of the present cluster has done.
+    /// Statistics of each worker of the current cluster.
     package var workers: [WorkerStatistics] {
         state.withLock { $0.cluster }?.statistics ?? []
     }
 
-    /// Who has the views of the present step; empty while several jobs take turns, whose views have the same numbers.
+    /// The workers assigned to the current step's views; empty if several jobs are running, because their view numbers
+    /// overlap.
     package var assignments: [Int: ViewAssignment] {
         state.withLock { $0.running.count == 1 ? $0.cluster : nil }?.assignments ?? [:]
     }
@@ -193,7 +194,7 @@ package final class JobRunner: Sendable {
                 publish(job)
                 threads[job.id] = begin(job, in: slot, on: pool)
             } catch {
-                // Workers that failed are started again.
+                // Failed workers are replaced.
                 pool.abandon()
                 let seconds = delay.next()
                 if !(error is Held) { hold("\(error)") }
@@ -205,7 +206,7 @@ package final class JobRunner: Sendable {
         pool.stop()
     }
 
-    /// Starts the thread of a job.
+    /// Starts a job's thread.
     private func begin(_ job: Job, in slot: RenderSlots.Slot, on pool: WorkerPool) -> NamedThread {
         let running = Running(place: slot.taken(by: job))
         state.withLock {
@@ -230,9 +231,9 @@ package final class JobRunner: Sendable {
         }
     }
 
-    /// Takes note of how renders ended.
+    /// Handles the outcomes of renders.
     ///
-    /// - Throws: `Held` when one failed for a reason that is not its own
+    /// - Throws: `Held` if one failed for a reason that is not its own fault
     private func checkRenders(_ delay: inout RetryDelay) throws {
         let (hasFailed, hasSucceeded) = state.withLock { state in
             defer { (state.hasFailed, state.hasSucceeded) = (false, false) }
@@ -244,12 +245,12 @@ package final class JobRunner: Sendable {
         hold(nil)
     }
 
-    /// A job went back into the queue because of a failure that is not its own.
+    /// A job was put back into the queue after a failure that is not its own fault.
     private struct Held: Error {}
 
     func hold(_ reason: String?) { state.withLock { $0.hold = reason } }
 
-    /// Waits until the queue changes.
+    /// Waits until the queue changes or the time is over.
     private func pause(_ seconds: Double) {
         guard !isStopping else { return }
         _ = wakes.take(before: .now + .seconds(seconds))
@@ -260,7 +261,7 @@ package final class JobRunner: Sendable {
         parts.hub.publish(.state, job: job.id, .object(["state": .string(job.state.rawValue)]))
     }
 
-    /// Deletes finished jobs that are too old, or take too much space, and pictures that no job uses.
+    /// Deletes finished jobs that are too old or take up too much space, and pictures that no job uses.
     private func expire() {
         sweep()
         guard parts.retention != Retention() else { return }
@@ -278,7 +279,7 @@ package final class JobRunner: Sendable {
 }
 
 extension JobRunner {
-    /// Seconds between looks for pictures that no job uses.
+    /// Seconds between deletions of pictures that no job uses.
     private static let sweepInterval = 3600.0
 
     private func sweep() {

@@ -1,14 +1,15 @@
 import Engine
 import Foundation
 
-/// The LoRA files that clients may choose from: those of one folder.
+/// The LoRA files that clients may choose from, all in one folder.
 package struct LoRACatalogue: Sendable {
-    /// Nil for none.
+    /// Path of the folder; nil if there is none.
     let folder: String?
 
     package init(folder: String?) { self.folder = folder }
 
-    /// Names, without the file's ending. The folder is read each time: files may be added while the service runs.
+    /// Names of the files, without extension. The folder is read each time, because files may be added while the
+    /// service runs.
     package var names: [String] {
         guard let folder else { return [] }
         let files = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
@@ -18,7 +19,7 @@ package struct LoRACatalogue: Sendable {
 
     private static let ending = ".safetensors"
 
-    /// The file of a LoRA; what a client sends is never part of a path.
+    /// Path of a LoRA file; text from a client never becomes part of a path.
     ///
     /// - Throws: `InputError` for an unknown name
     func file(of name: String) throws(InputError) -> String {
@@ -37,12 +38,12 @@ package struct LoRACatalogue: Sendable {
     }
 }
 
-/// Everything on the server that a job may name.
+/// All resources on the server that a job may refer to.
 package struct JobResources: Sendable {
     package var models: ModelCatalogue
     package var loras: LoRACatalogue
     package var inputs: InputFolder
-    /// What the service's flags say about the default model.
+    /// Options of the default model, from the service's flags.
     package var standardOptions: ModelOptions
 
     package init(

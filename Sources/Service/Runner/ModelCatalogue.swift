@@ -1,15 +1,15 @@
 import Engine
 import Foundation
 
-/// The models that clients may choose from: the default one, and those of a folder.
+/// The models that clients may choose from: the default one and those in a folder.
 package struct ModelCatalogue: Sendable {
     package struct Entry: Equatable, Sendable {
-        /// As clients name it.
+        /// The model's name for clients.
         package let name: String
         package let path: String
         package let isDefault: Bool
 
-        /// When its file or folder last changed; seconds since 1970, 0 if that is unknown.
+        /// When its file or folder last changed, in seconds since 1970; 0 if unknown.
         var changed: Double {
             let facts = try? FileManager.default.attributesOfItem(atPath: path)
             return (facts?[.modificationDate] as? Date)?.timeIntervalSince1970 ?? 0
@@ -22,7 +22,7 @@ package struct ModelCatalogue: Sendable {
 
     /// Path of the default model.
     private let standard: String
-    /// The folder of models; nil for none.
+    /// Folder of further models; nil if there is none.
     private let folder: String?
 
     package init(standard: String, folder: String?) {
@@ -32,7 +32,8 @@ package struct ModelCatalogue: Sendable {
     /// Name of the default model.
     package var standardName: String { Self.name(of: standard) }
 
-    /// Models, the default one first. The folder is read each time: models may be added while the service runs.
+    /// All models, the default one first. The folder is read each time, because models may be added while the service
+    /// runs.
     package var entries: [Entry] {
         var entries = [
             Entry(name: Self.name(of: standard), path: standard, isDefault: true)
@@ -51,7 +52,7 @@ package struct ModelCatalogue: Sendable {
         return entries
     }
 
-    /// Finds a model by its name; what a client sends is never part of a path.
+    /// Finds a model by name; text from a client never becomes part of a path.
     ///
     /// - Parameter name: nil for the default model
     /// - Returns: the model

@@ -1,7 +1,7 @@
 import Coordinator
 import CoreMetrics
 
-/// What has been rendered since the service was started.
+/// Counts what has been rendered since the service started.
 package struct RenderCounters: Sendable {
     private let pictures = Counter(label: "tessera_renders_total", dimensions: [("result", "done")])
     private let failures = Counter(

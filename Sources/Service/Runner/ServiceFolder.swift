@@ -2,16 +2,15 @@ import Engine
 import Foundation
 import Glibc
 
-/// The service's data folder: the database, and a folder for each job. One process uses it at a time.
+/// The service's data folder, with the database and a folder for each job. Only one process uses it at a time.
 package final class ServiceFolder: Sendable {
     package let path: String
     private let lock: FileLock
     package let links: PictureLinks
 
-    /// Creates the folder where it is missing, and locks it.
+    /// Creates the folder if it is missing, and locks it.
     ///
-    /// - Throws: `InputError` when another service uses it, or it cannot be opened; `OutputError` when it cannot
-    ///   be created
+    /// - Throws: `InputError` if another service uses it or it cannot be opened, `OutputError` if it cannot be created
     package init(path: String) throws {
         self.path = URL(fileURLWithPath: path).standardizedFileURL.path
         for folder in [self.path, "\(self.path)/jobs"] { try Self.create(folder) }
@@ -27,7 +26,7 @@ package final class ServiceFolder: Sendable {
         links = try PictureLinks(secretFile: "\(self.path)/links.key")
     }
 
-    /// Creates a private folder, and those above it.
+    /// Creates a private folder and its parent folders.
     ///
     /// - Throws: `OutputError`
     package static func create(_ folder: String) throws(OutputError) {
@@ -50,37 +49,37 @@ package final class ServiceFolder: Sendable {
     }
 
     package var database: String { "\(path)/\(Self.databaseName)" }
-    /// The database in a data folder.
+    /// File name of the database.
     package static let databaseName = "jobs.sqlite"
-    /// The folder of pictures that clients have sent.
+    /// Folder of pictures that clients have sent.
     package var inputs: String { "\(path)/inputs" }
 
-    /// The folder of a job. Ids are ours, never a client's text.
+    /// Folder of a job. Ids are generated here, never taken from a client.
     package func folder(of job: Job) -> String { "\(path)/jobs/\(job.id)" }
 
-    /// The state to resume from.
+    /// Folder of the state to resume from.
     func state(of job: Job) -> String { "\(folder(of: job))/state" }
 
-    /// The finished picture.
+    /// Path of the finished picture.
     package func picture(of job: Job) -> String { "\(folder(of: job))/\(job.pictureName)" }
 
-    /// The folder of the phases' pictures.
+    /// Folder of pictures of phases.
     func phases(of job: Job) -> String { "\(folder(of: job))/phases" }
 
-    /// The picture of a finished phase; nil where there is none.
+    /// Path of the picture of a finished phase; nil if there is none.
     ///
     /// - Parameters:
-    ///   - number: from 1
-    ///   - job: whose
-    /// - Returns: its path
+    ///   - number: number of the phase, from 1
+    ///   - job: the job
+    /// - Returns: path of the picture
     func phase(_ number: Int, of job: Job) -> String? {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: phases(of: job))) ?? []
-        // A file that is being written has another ending.
+        // A file that is still being written has another extension.
         return names.first { $0.hasPrefix("phase-\(number)-") && $0.hasSuffix(".png") }
             .map { "\(phases(of: job))/\($0)" }
     }
 
-    /// Bytes of the finished picture; nil where there is none.
+    /// Size of the finished picture in bytes; nil if there is none.
     func pictureBytes(of job: Job) -> Int? {
         let attributes = try? FileManager.default.attributesOfItem(atPath: picture(of: job))
         return (attributes?[.size] as? NSNumber)?.intValue
@@ -88,25 +87,25 @@ package final class ServiceFolder: Sendable {
 
     func create(for job: Job) throws(OutputError) { try Self.create(folder(of: job)) }
 
-    /// Removes everything of a job.
+    /// Removes all files of a job.
     package func remove(_ job: Job) { remove(id: job.id) }
 
     func remove(id: String) {
         try? FileManager.default.removeItem(atPath: "\(path)/jobs/\(id)")
     }
 
-    /// Removes what only a job that goes on needs.
+    /// Removes the files that are only needed to resume a job.
     func removeState(of job: Job) {
         try? FileManager.default.removeItem(atPath: state(of: job))
     }
 
-    /// Removes folders of jobs that the database does not know: a deletion was interrupted.
+    /// Removes folders of jobs that are not in the database, left by interrupted deletions.
     func removeStrays(known: Set<String>) {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: "\(path)/jobs")) ?? []
         for name in names where !known.contains(name) { remove(id: name) }
     }
 
-    /// Bytes that are free on its disk; nil if that is unknown.
+    /// Free bytes on its disk; nil if unknown.
     package var freeBytes: Int? {
         var status = statvfs()
         guard statvfs(path, &status) == 0 else { return nil }

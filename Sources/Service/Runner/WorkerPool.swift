@@ -4,10 +4,11 @@ import Foundation
 import Logging
 import Protocol
 
-/// The workers of the model that is loaded, shared by the renders that run at once. A render of another model waits until
-/// those have ended; whoever comes later waits behind it, so that it gets its turn.
+/// The workers of the loaded model, shared by concurrent renders. A render of another model waits until those have
+/// ended; later renders queue behind it, so that it gets its turn.
 ///
-/// `@unchecked Sendable`: all state is only touched under `condition`. A `Mutex` could guard it, but not be waited for.
+/// `@unchecked Sendable`: all mutable state is accessed only while holding `condition`'s lock. A `Mutex` has no condition
+/// variable to wait on.
 final class WorkerPool: @unchecked Sendable {
     private struct Held {
         let identity: ModelIdentity
@@ -16,24 +17,24 @@ final class WorkerPool: @unchecked Sendable {
 
     private let condition = MonotonicCondition()
     private var held: Held?
-    /// Renders that use them.
+    /// Number of renders that use the workers.
     private var users = 0
-    /// Whether they failed, and are started again once nobody uses them.
+    /// Whether the workers failed and must be restarted once nobody uses them.
     private var isBroken = false
-    /// Renders that wait, the first in front.
+    /// Tickets of waiting renders, the next one first.
     private var queue: [Int] = []
     private var lastTicket = 0
 
-    /// An opening that shares workers.
+    /// An opening that shares workers between renders.
     ///
-    /// - Parameter open: starts or awaits workers
-    /// - Returns: an opening whose workers go on when the render stops
+    /// - Parameter open: starts workers or waits for them
+    /// - Returns: an opening whose workers stay when the render ends
     func opening(_ open: @escaping Rendering.Opening) -> Rendering.Opening {
         { [self] session, identity, logger, cancellation in
             let ticket = enter()
             defer { leave(ticket) }
             if let workers = try wait(ticket, for: identity, cancellation) { return workers }
-            // Alone in front of the queue, and nobody uses any: they can be replaced without the lock.
+            // First in the queue and nobody uses the workers, so they can be replaced without the lock.
             stopHeld()
             let workers = try open(session, identity, logger, cancellation)
             return condition.withLock {
@@ -43,13 +44,13 @@ final class WorkerPool: @unchecked Sendable {
         }
     }
 
-    /// Whether there are workers that have not failed.
+    /// Whether there are workers and they have not failed.
     var isHolding: Bool { condition.withLock { held != nil && !isBroken } }
 
-    /// Their renders failed for a reason of the workers': the next one gets new ones.
+    /// Marks the workers as failed, so that the next render gets new ones.
     func abandon() { condition.withLock { isBroken = true } }
 
-    /// Stops them. Nobody uses them any more.
+    /// Stops the workers. Nobody may be using them.
     func stop() { stopHeld() }
 
     private func enter() -> Int {
@@ -67,9 +68,9 @@ final class WorkerPool: @unchecked Sendable {
         }
     }
 
-    /// Waits for the turn of a render.
+    /// Waits for a render's turn.
     ///
-    /// - Returns: workers that are there; nil if the render has to start its own
+    /// - Returns: existing workers; nil if the render has to start its own
     /// - Throws: `RenderCancelled`
     private func wait(
         _ ticket: Int,
@@ -86,13 +87,13 @@ final class WorkerPool: @unchecked Sendable {
                     }
                     if users == 0 { return nil }
                 }
-                // Nothing wakes it when the render is cancelled.
+                // Poll, because cancellation does not signal the condition.
                 _ = condition.wait(within: .milliseconds(100))
             }
         }
     }
 
-    /// The same workers for one render, which does not stop them.
+    /// The same workers for one render, which must not stop them.
     private func shared(_ workers: Rendering.Workers) -> Rendering.Workers {
         var shared = Rendering.Workers(
             cluster: workers.cluster,

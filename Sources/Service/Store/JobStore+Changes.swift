@@ -6,10 +6,10 @@ extension JobStore {
     /// Stores a job.
     ///
     /// - Parameters:
-    ///   - draft: checked
-    ///   - limits: of the queue
+    ///   - draft: the checked submission
+    ///   - limits: limits of the queue
     ///   - now: seconds since 1970
-    /// - Returns: the job, and whether it is new: the same key and submission give the same job
+    /// - Returns: the job, and whether it is new; the same key and submission return the same job
     /// - Throws: `LimitExceeded`, `KeyReused`, `DatabaseError`
     package func submit(
         _ draft: JobDraft,
@@ -43,9 +43,9 @@ extension JobStore {
         }
     }
 
-    /// The job that the same client submitted with the same key; nil if there is none.
+    /// The job that the user submitted with this key; nil if there is none.
     ///
-    /// - Throws: `KeyReused` for another submission with that key
+    /// - Throws: `KeyReused` if the key was used for another submission
     package func known(user: String, key: String, digest: String) throws -> Job? {
         try write { try Self.known(user, key, digest, $0) }
     }
@@ -68,13 +68,13 @@ extension JobStore {
         return job
     }
 
-    /// Takes the next job: it is running.
+    /// Chooses the next job and marks it as running.
     ///
     /// - Parameters:
-    ///   - loaded: the weights that workers have
-    ///   - slot: what may be rendered beside what runs
+    ///   - loaded: the weights that workers have loaded
+    ///   - slot: what may be rendered alongside the running jobs
     ///   - now: seconds since 1970
-    /// - Returns: nil if nothing waits that may be rendered now
+    /// - Returns: nil if no waiting job may be rendered now
     /// - Throws: `DatabaseError`
     package func takeNext(
         loaded: String?,
@@ -87,7 +87,7 @@ extension JobStore {
             guard let choice = QueueOrder.next(waiting, loaded: loaded, shares: shares),
                 var job = try Job.filter(Column("id") == choice.id).fetchOne(database)
             else { return nil }
-            // It waits until the renders of the other model have ended, and nothing is begun meanwhile.
+            // It waits until the renders with other weights have ended, and nothing else is started meanwhile.
             guard slot.weights == nil || job.weights == slot.weights else { return nil }
             if let passed = choice.passedOver {
                 try database.execute(
@@ -95,7 +95,7 @@ extension JobStore {
                     arguments: [passed]
                 )
             }
-            // A job that goes on has been paid for.
+            // A resumed job was already charged.
             if job.starts == 0 {
                 shares.charge(job.user, cost: Double(job.evaluations))
                 try Self.store(shares, database)
@@ -106,9 +106,9 @@ extension JobStore {
         }
     }
 
-    /// The oldest waiting job of each user and weights, of the highest priority: `QueueOrder` chooses no other.
+    /// The oldest waiting job of each user and weights with the highest priority; `QueueOrder` can choose no other.
     ///
-    /// Beside large pictures only small ones of the loaded model count: they are begun whoever's turn it is.
+    /// In the slot for small pictures, only small jobs with the loaded weights count, whoever's turn it is.
     private static func waiting(
         _ database: Database,
         _ slot: RenderSlots.Slot
@@ -118,7 +118,7 @@ extension JobStore {
             condition = "AND evaluations <= ? AND weights = ?"
             values = [most, slot.weights]
         }
-        // With MIN, SQLite takes the other columns from the row that has the minimum.
+        // With MIN, SQLite takes the other columns from the row with the minimum.
         return try Row.fetchAll(
             database,
             sql: """
@@ -140,7 +140,7 @@ extension JobStore {
         }
     }
 
-    /// The name under which the clock is stored; no user has it.
+    /// The user name under which the clock is stored; no user has it.
     private static let clockName = ""
 
     private static func shares(_ database: Database) throws -> FairShare {
@@ -163,19 +163,20 @@ extension JobStore {
         }
     }
 
-    /// How a render that was running has ended.
+    /// How a render has ended.
     package enum Ending: Equatable, Sendable {
         case done(bytes: Int)
         case failed(String)
-        /// It could not begin, for a reason that is not the job's and concerns no other job: it waits for a person.
+        /// It could not start, for a reason outside the job that affects no other job: it is paused until a user
+        /// resumes it.
         case held(String)
-        /// It was stopped: the job goes where it was asked to go, else back into the queue.
+        /// It was stopped: the job changes to the requested state, or else returns to the queue.
         case stopped
     }
 
-    /// The render of a job has ended.
+    /// Stores how the render of a job has ended.
     ///
-    /// - Returns: the job as it is now; nil if it has been deleted
+    /// - Returns: the updated job; nil if it has been deleted
     package func ended(_ id: String, _ ending: Ending, now: Double) throws -> Job? {
         try write { database in
             guard var job = try Job.filter(Column("id") == id).fetchOne(database) else {
@@ -205,9 +206,9 @@ extension JobStore {
         }
     }
 
-    /// Changes a job as a person asked.
+    /// Applies a change that a user requested.
     ///
-    /// - Returns: the job as it is now and what happened; nil if there is no such job
+    /// - Returns: the updated job and the effect; nil if the job does not exist
     package func change(
         _ id: String,
         _ change: JobRequestedChange,
@@ -223,7 +224,7 @@ extension JobStore {
                 job.state = state
                 if state.isFinished { job.finished = now }
             case .stopsRender:
-                // A cancelled job is not merely paused.
+                // Cancelling takes precedence over pausing.
                 if job.intent != .cancel { job.intent = change }
             case .none where change == .resume && job.intent == .pause: job.intent = nil
             case .none, .refused: break
@@ -233,7 +234,7 @@ extension JobStore {
         }
     }
 
-    /// - Returns: the job as it is now; nil if there is no such job
+    /// - Returns: the updated job; nil if the job does not exist
     package func setPriority(_ id: String, _ priority: Int) throws -> Job? {
         try write { database in
             guard var job = try Job.filter(Column("id") == id).fetchOne(database) else {
@@ -245,9 +246,9 @@ extension JobStore {
         }
     }
 
-    /// Forgets a finished job.
+    /// Deletes a finished job from the database.
     ///
-    /// - Returns: whether it was there and finished
+    /// - Returns: whether the job existed and was finished
     package func delete(_ id: String) throws -> Bool {
         try write { database in
             try database.execute(
@@ -260,15 +261,16 @@ extension JobStore {
         }
     }
 
-    /// How often the service may end while it renders a job until that is taken for the reason.
+    /// How often the service may end while rendering a job before the job is considered the cause.
     package static let maxCrashes = 5
 
-    /// After a start: what was running when the service ended goes back into the queue, or where it was asked to go.
+    /// Called after a start: jobs that were running when the service ended return to the queue, or change to the
+    /// requested state.
     ///
     /// - Parameters:
     ///   - now: seconds since 1970
-    ///   - hasPicture: bytes of a job's complete picture; nil if there is none
-    /// - Returns: the jobs as they are now
+    ///   - hasPicture: returns the size in bytes of a job's complete picture; nil if there is none
+    /// - Returns: the updated jobs
     /// - Throws: `DatabaseError`
     package func recover(
         now: Double,
@@ -280,7 +282,7 @@ extension JobStore {
             for index in jobs.indices {
                 jobs[index].crashes += 1
                 if let bytes = hasPicture(jobs[index]) {
-                    // It had ended, and only the note of it was lost.
+                    // The render had finished, and only the record of that was lost.
                     jobs[index].state = .done
                     (jobs[index].bytes, jobs[index].finished) = (bytes, now)
                 } else if jobs[index].crashes >= Self.maxCrashes, jobs[index].intent == nil {
@@ -299,7 +301,7 @@ extension JobStore {
     }
 }
 
-/// A client used the key of one submission for another.
+/// A client reused the key of one submission for another.
 package struct KeyReused: Error, Equatable, CustomStringConvertible {
     let key: String
     let job: String

@@ -3,12 +3,12 @@ import Foundation
 import GRDB
 
 extension JobStore {
-    /// Puts a waiting job before another one of its user and priority, or last.
+    /// Moves a waiting job before another one of the same user and priority, or to the end.
     ///
     /// - Parameters:
-    ///   - id: of the job
-    ///   - target: the job that it goes before; nil puts it last
-    /// - Returns: the job as it is now; nil when one of them does not wait, or they have not the same user and priority
+    ///   - id: id of the job
+    ///   - target: the job to put it before; nil puts it last
+    /// - Returns: the updated job; nil if one of them is not waiting, or they differ in user or priority
     /// - Throws: `DatabaseError`
     package func move(_ id: String, before target: String?) throws -> Job? {
         try write { database in

@@ -3,16 +3,16 @@ import Foundation
 import GRDB
 
 extension JobStore {
-    /// Makes a token; its text is told once, here, and stored nowhere.
+    /// Creates a token. Its text is returned only here and is not stored.
     ///
     /// - Parameters:
-    ///   - user: whose jobs it submits
-    ///   - scopes: what it allows
-    ///   - note: what it is for
-    ///   - expires: seconds since 1970; nil for no end
-    ///   - quota: limits in place of the service's
+    ///   - user: the user whose jobs it submits
+    ///   - scopes: what the token allows
+    ///   - note: purpose of the token
+    ///   - expires: expiry in seconds since 1970; nil if it does not expire
+    ///   - quota: limits that override the service's
     ///   - now: seconds since 1970
-    /// - Returns: the text, and what is stored of it
+    /// - Returns: the text of the token, and what is stored about it
     /// - Throws: `DatabaseError`
     package func createToken(
         user: String,
@@ -37,17 +37,17 @@ extension JobStore {
         return (text, token)
     }
 
-    /// All tokens, the oldest first.
+    /// All tokens, oldest first.
     package func tokens() throws -> [Token] {
         try read { try Token.order(Column("created"), Column("id")).fetchAll($0) }
     }
 
-    /// Whether there is a token, valid or not: then every request needs one.
+    /// Whether any token exists, valid or not: then every request requires one.
     package func hasTokens() throws -> Bool {
         try read { try Bool.fetchOne($0, sql: "SELECT EXISTS (SELECT 1 FROM token)") ?? false }
     }
 
-    /// The token with a text; nil if there is none, or its time is over.
+    /// The token with this text; nil if there is none or it has expired.
     package func token(_ text: String, now: Double) throws -> Token? {
         guard let id = TokenText.id(of: text) else { return nil }
         let found = try read { try Token.filter(Column("id") == id).fetchOne($0) }
@@ -57,12 +57,12 @@ extension JobStore {
         return found
     }
 
-    /// Whether someone who was let in may stay: their token is still valid, or there is still no token at all.
+    /// Whether a caller who was admitted still has access: their token is still valid, or there are still no tokens.
     ///
     /// - Parameters:
-    ///   - caller: as they came
+    ///   - caller: the caller as admitted
     ///   - now: seconds since 1970
-    /// - Returns: whether a request of theirs would be answered
+    /// - Returns: whether a new request of theirs would be admitted
     /// - Throws: `DatabaseError`
     package func admits(_ caller: Caller, now: Double) throws -> Bool {
         guard let id = caller.token else { return try !hasTokens() }
@@ -70,9 +70,9 @@ extension JobStore {
             ?? false
     }
 
-    /// Removes a token.
+    /// Revokes a token by removing it.
     ///
-    /// - Returns: whether it was there
+    /// - Returns: whether the token existed
     package func revokeToken(_ id: String) throws -> Bool {
         try write { database in
             try database.execute(sql: "DELETE FROM token WHERE id = ?", arguments: [id])

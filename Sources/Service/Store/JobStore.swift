@@ -3,14 +3,15 @@ import Foundation
 import GRDB
 import Glibc
 
-/// The jobs, in SQLite. Every change is one transaction that is on disk before it is answered.
+/// The jobs, stored in SQLite. Every change is a transaction that is on disk before the request is answered.
 package final class JobStore: Sendable {
     private let pool: DatabasePool
 
     /// Opens the database, creating or migrating it.
     ///
-    /// - Parameter path: of the file
-    /// - Throws: `DatabaseError`, or `InputError` for what is no database, or one of a newer version of Tessera
+    /// - Parameter path: path of the database file
+    /// - Throws: `DatabaseError`, or `InputError` if the file is not a database or was written by a newer version of
+    ///   Tessera
     package convenience init(path: String) throws {
         do {
             try Self.makePrivate(path)
@@ -27,7 +28,7 @@ package final class JobStore: Sendable {
         }
     }
 
-    /// Others on this machine do not read prompts. SQLite's own files beside the database take its mode.
+    /// Prevents other users of this machine from reading prompts. SQLite gives its auxiliary files the same mode.
     private static func makePrivate(_ path: String) throws(InputError) {
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0, fchmod(descriptor, 0o600) == 0 else {
@@ -46,7 +47,7 @@ package final class JobStore: Sendable {
     private init(opening path: String) throws {
         var configuration = Configuration()
         configuration.prepareDatabase { database in
-            // A committed job survives a power failure, too.
+            // A committed job must also survive a power failure.
             try database.execute(sql: "PRAGMA synchronous = FULL")
         }
         configuration.maximumReaderCount = 4
@@ -100,7 +101,7 @@ package final class JobStore: Sendable {
             }
         }
         migrator.registerMigration("2 indexes of lists and turns") { database in
-            // Pages of one user's jobs, and the oldest job of each user and model.
+            // For pages of one user's jobs, and the oldest job of each user and model.
             try database.drop(index: "jobByUser")
             try database.create(index: "jobByUser", on: "job", columns: ["user", "number"])
             try database.create(
@@ -135,7 +136,7 @@ package final class JobStore: Sendable {
             try database.alter(table: "job") {
                 $0.add(column: "weights", .text).notNull().defaults(to: "")
             }
-            // A guess for jobs from before: at worst workers are loaded once more.
+            // A guess for existing jobs: at worst, workers reload once more.
             try database.execute(sql: "UPDATE job SET weights = model")
             try database.drop(index: "jobByTurn")
             try database.execute(
@@ -150,18 +151,18 @@ package final class JobStore: Sendable {
 
     // Reading.
 
-    /// - Returns: nil for an unknown job
+    /// - Returns: nil if the job is unknown
     package func job(_ id: String) throws -> Job? {
         try pool.read { try Job.filter(Column("id") == id).fetchOne($0) }
     }
 
-    /// Jobs, the newest first.
+    /// Lists jobs, newest first.
     ///
     /// - Parameters:
-    ///   - user: whose; nil for everybody's
-    ///   - state: in this state only
-    ///   - before: with a smaller number
-    ///   - limit: at most so many
+    ///   - user: owner of the jobs; nil for all users
+    ///   - state: only jobs in this state; nil for all states
+    ///   - before: only jobs with a smaller number; nil for no bound
+    ///   - limit: maximum number of jobs
     /// - Returns: the jobs
     /// - Throws: `DatabaseError`
     package func jobs(
@@ -193,7 +194,7 @@ package final class JobStore: Sendable {
         }
     }
 
-    /// When the oldest queued job was submitted; nil if none is queued.
+    /// When the oldest queued job was submitted; nil if the queue is empty.
     package func oldestQueued() throws -> Double? {
         try pool.read {
             try Double.fetchOne($0, sql: "SELECT MIN(created) FROM job WHERE state = 'queued'")
@@ -223,7 +224,7 @@ package final class JobStore: Sendable {
         try pool.read { Set(try String.fetchAll($0, sql: "SELECT id FROM job")) }
     }
 
-    /// Ids of stored pictures that jobs name.
+    /// Ids of stored pictures that jobs refer to.
     package func usedInputs() throws -> Set<String> {
         try pool.read { database in
             let ids = try String.fetchAll(
@@ -239,14 +240,14 @@ package final class JobStore: Sendable {
         }
     }
 
-    /// Reads in one transaction.
+    /// Runs a read-only transaction.
     func read<Result>(_ body: (Database) throws -> Result) throws -> Result {
         try pool.read(body)
     }
 
     // Changes.
 
-    /// Runs a change in one transaction.
+    /// Runs a change as one transaction.
     func write<Result>(_ body: (Database) throws -> Result) throws -> Result {
         try pool.write(body)
     }

@@ -1,14 +1,14 @@
 import ArgumentParser
 import Foundation
 
-/// A command with its subcommands and arguments, as the parser describes it.
+/// A command with its subcommands and arguments, as described by the parser.
 package struct CommandDescription: Decodable, Sendable {
     package struct Argument: Decodable, Sendable {
         package struct Name: Decodable, Sendable {
             package let kind: String
             package let name: String
 
-            /// As it is typed.
+            /// The name with its dashes, as typed on the command line.
             package var written: String { (kind == "long" ? "--" : "-") + name }
         }
 
@@ -43,17 +43,17 @@ package struct CommandDescription: Decodable, Sendable {
         (subcommands ?? []).filter { $0.shouldDisplay ?? true }
     }
 
-    /// The command that words begin with, and the number of the words that name it.
+    /// The command that the words start with, and how many words name it.
     package func find(_ words: [String]) -> (command: CommandDescription, depth: Int) {
         let (command, depth) = named(words)
-        // The parser's description does not say which subcommand is meant where none is given.
+        // The parser's description does not say which subcommand is the default.
         let isJobs = command.commandName == JobsCommand.configuration.commandName
         return (
             isJobs ? command.subcommand(JobsCommand.List._commandName) ?? command : command, depth
         )
     }
 
-    /// The command named by the first words, without its default subcommand, and the number of those words.
+    /// The command named by the first words, ignoring default subcommands, and how many words name it.
     func named(_ words: [String]) -> (command: CommandDescription, depth: Int) {
         guard let next = subcommand(words.first) else { return (self, 0) }
         let (command, depth) = next.named(Array(words.dropFirst()))
@@ -64,7 +64,7 @@ package struct CommandDescription: Decodable, Sendable {
         name.flatMap { name in subcommands?.first { $0.commandName == name } }
     }
 
-    /// The subcommand that was probably meant.
+    /// The subcommand that was probably meant, for "did you mean" hints.
     package func nearest(to word: String) -> String? {
         displayed.map { ($0.commandName, EditDistance.between($0.commandName, word)) }
             .filter { $0.1 <= max(1, min(3, $0.0.count / 2)) || $0.0.hasPrefix(word) }
@@ -77,10 +77,10 @@ package struct CommandDescription: Decodable, Sendable {
             .filter { $0.kind == "long" }.map(\.name)
     }
 
-    /// Whether it has a flag or an option of this name.
+    /// Whether the command has a flag or option with this name.
     func hasOption(_ name: String) -> Bool { optionNames.contains(name) }
 
-    /// The option that was probably meant: one that begins like the word, or differs from it by few letters.
+    /// The option that was probably meant: one that starts with the word or is a few edits away.
     package func nearestOption(to word: String) -> String? {
         let names = optionNames
         if word.count >= 3 {
@@ -89,16 +89,16 @@ package struct CommandDescription: Decodable, Sendable {
                 return shortest
             }
         }
-        // A third of the letters: 'with' is not 'wire'.
+        // At most a third of the letters may differ: 'with' is not 'wire'.
         return names.map { ($0, EditDistance.between($0, word)) }
             .filter { $0.1 <= max(1, min($0.0.count, word.count) / 3) && $0.1 <= 3 }
             .min { ($0.1, $0.0) < ($1.1, $1.0) }?.0
     }
 
-    /// A command that has no subcommands, with its words.
+    /// A command without subcommands, with the words that name it.
     typealias Leaf = (words: [String], command: CommandDescription)
 
-    /// All of them.
+    /// All leaf commands below this one.
     var leaves: [Leaf] {
         displayed.flatMap { command in
             command.displayed.isEmpty
@@ -107,7 +107,7 @@ package struct CommandDescription: Decodable, Sendable {
         }
     }
 
-    /// An empty command.
+    /// A command without arguments or subcommands.
     init(name: String) {
         commandName = name
         (abstract, discussion, shouldDisplay) = (nil, nil, nil)
@@ -120,19 +120,20 @@ package struct CommandDescription: Decodable, Sendable {
     }
 }
 
-/// The parser's JSON.
+/// Top level of the parser's JSON.
 private struct Dump: Decodable {
     let command: CommandDescription
 }
 
 /// Edit distance between two words.
 package enum EditDistance {
-    /// Number of letters to insert, remove, replace or swap with their neighbour to turn one word into the other.
+    /// Number of insertions, deletions, substitutions and swaps of neighbouring letters that turn one word into the
+    /// other.
     package static func between(_ a: String, _ b: String) -> Int {
-        // Nobody meant a word of thousands of letters.
+        // Nobody types a misspelt flag of thousands of letters.
         guard max(a.utf8.count, b.utf8.count) <= 256 else { return 256 }
         let (a, b) = (Array(a), Array(b))
-        // At least so many letters are missing.
+        // The difference in length is a lower bound on the distance.
         guard abs(a.count - b.count) <= 16 else { return abs(a.count - b.count) }
         var rows = [Array(0...b.count)]
         for i in a.indices {

@@ -2,7 +2,7 @@ import Engine
 import Fleet
 import Yams
 
-/// A user's own defaults of flags: `~/.config/tessera/config.yaml`.
+/// The user's own defaults for flags: `~/.config/tessera/config.yaml`.
 ///
 ///     steps: 30                    # of every command that has --steps
 ///     model: ~/models/sdxl
@@ -13,28 +13,28 @@ import Yams
 package struct ConfigFile: Sendable {
     /// The default of one flag.
     package struct Entry: Equatable, Sendable {
-        /// As they are typed behind the flag; several where it may be repeated.
+        /// The values as typed after the flag; several if it may be repeated.
         package let values: [String]
-        /// File and line.
+        /// File and line, for error messages.
         package let place: String
     }
 
-    /// By command and flag; of all commands under an empty name.
+    /// Defaults by command and flag; those for all commands have an empty command name.
     private let sections: [String: [String: Entry]]
 
     private static let longest = 1 << 16
 
-    /// No file.
+    /// Defaults of a user without a configuration file.
     package init() { self.init(sections: [:]) }
 
     private init(sections: [String: [String: Entry]]) { self.sections = sections }
 
-    /// Reads the file that `$TESSERA_CONFIG` names, else the user's own if there is one.
+    /// Reads the file named by `$TESSERA_CONFIG`, or else the user's default configuration file if it exists.
     ///
     /// - Parameters:
-    ///   - environment: of the process
+    ///   - environment: environment variables of the process
     ///   - root: all commands
-    /// - Throws: `InputError` with file and line, or naming a file that is missing though the variable names it
+    /// - Throws: `InputError` with file and line, or if the file named by the variable is missing
     package init(
         environment: [String: String],
         root: CommandDescription
@@ -51,10 +51,10 @@ package struct ConfigFile: Sendable {
     }
 
     /// - Parameters:
-    ///   - text: of the file
-    ///   - place: its path, for messages
+    ///   - text: contents of the file
+    ///   - place: path of the file, for messages
     ///   - root: all commands
-    /// - Throws: `InputError` with the line of the first mistake
+    /// - Throws: `InputError` with the line of the first error
     package init(
         yaml text: String,
         place: String,
@@ -86,17 +86,17 @@ package struct ConfigFile: Sendable {
     /// The default of a command's flag.
     ///
     /// - Parameters:
-    ///   - flag: its long name
-    ///   - command: its words, such as `cluster up`
-    /// - Returns: nil where the file has none
+    ///   - flag: long name of the flag
+    ///   - command: words that name the command, such as `cluster up`
+    /// - Returns: nil if the file sets no default
     package func entry(_ flag: String, of command: String) -> Entry? {
         sections[command]?[flag] ?? sections[""]?[flag]
     }
 
-    /// The default of a command's flag in its own section.
+    /// The default of a command's flag, from the command's own section only.
     package func entry(_ flag: String, only command: String) -> Entry? { sections[command]?[flag] }
 
-    /// What reads a file needs to know.
+    /// Parses and validates the nodes of a file.
     private struct Reader {
         struct Name {
             let text: String
@@ -121,7 +121,7 @@ package struct ConfigFile: Sendable {
             }
         }
 
-        /// The command of a section.
+        /// The command that a section names.
         func command(_ name: Name) throws(InputError) -> CommandDescription.Leaf {
             let words = name.text.split(separator: " ").map(String.init)
             let (command, depth) = root.find(words)
@@ -135,7 +135,7 @@ package struct ConfigFile: Sendable {
             return (words, command)
         }
 
-        /// The values of a flag, if the command has it, or any command.
+        /// The default of a flag, which the given command must have; without a command, any of them.
         func entry(
             _ name: Name,
             _ node: Node,
@@ -167,12 +167,12 @@ package struct ConfigFile: Sendable {
                     throw InputError(
                         "\(name.place): \(name.text)",
                         "it must be a value or a list of values",
-                        fix: "Write it as behind the flag"
+                        fix: "Write the value as after the flag"
                     )
                 }
                 values.append(found.kind == .option ? UserFolder.expanded(text) : text)
             }
-            // As flags that take several values at once have them.
+            // Flags that take several values in one argument separate them by commas.
             if !found.isRepeating, values.count > 1 { values = [values.joined(separator: ",")] }
             return Entry(values: values, place: name.place)
         }

@@ -1,6 +1,6 @@
 import Engine
 
-/// Words of a command line, as `PreparedArguments` leaves them: a value is behind `=` or in the next word. Pure.
+/// Words of a command line as `PreparedArguments` leaves them: a value follows `=` or is the next word. Pure.
 struct FlagWords: Equatable {
     private(set) var words: [String]
     /// Long names of the command's flags that take a value.
@@ -13,7 +13,7 @@ struct FlagWords: Equatable {
         )
     }
 
-    /// Each flag with its value's word, if that is a separate one.
+    /// Each flag, followed by its value if that is a separate word.
     private var flags: [(name: String?, words: ArraySlice<String>)] {
         var (flags, rest): ([(String?, ArraySlice<String>)], ArraySlice<String>) = ([], words[...])
         while let word = rest.first {
@@ -30,7 +30,7 @@ struct FlagWords: Equatable {
         return flags
     }
 
-    /// Long names of the flags in it; `--no-karras` is `karras`.
+    /// Long names of the flags present; `--no-karras` also counts as `karras`.
     var names: Set<String> {
         Set(
             flags.compactMap(\.name).map {
@@ -40,7 +40,7 @@ struct FlagWords: Equatable {
         )
     }
 
-    /// The words with empty values in words of their own: behind `=` the parser takes them for missing.
+    /// The words, with empty values as separate words: the parser treats an empty value after `=` as missing.
     var spelled: [String] {
         words.flatMap { word in
             let name = word.dropFirst(2).dropLast()
@@ -51,7 +51,7 @@ struct FlagWords: Equatable {
         }
     }
 
-    /// The words without some flags.
+    /// The words without the given flags and their values.
     func removing(_ names: Set<String>) -> [String] {
         flags.filter { flag in flag.name.map { !names.contains($0) } ?? true }.flatMap(\.words)
     }

@@ -1,7 +1,7 @@
-/// Flags of other programs, and what they are called here. Pure.
+/// Flags of other programs and their equivalents here. Pure.
 enum ForeignFlags {
-    /// Ours, with the form of its value where that differs, by others' names, `-` for `_`: those of A1111, ComfyUI, Diffusers'
-    /// scripts, InvokeAI, stable-diffusion.cpp and the original scripts.
+    /// Our flag, with the form of its value where that differs, for each foreign flag name (with `-` for `_`): from
+    /// A1111, ComfyUI, Diffusers' scripts, InvokeAI, stable-diffusion.cpp and the original scripts.
     private static let names: [String: [String]] = [
         "--guidance": [
             "--cfg-scale", "--cfg", "--guidance-scale", "--scale", "--unconditional-guidance-scale",
@@ -90,23 +90,23 @@ enum ForeignFlags {
         for name in entry.value { found[name] = entry.key }
     }
 
-    /// What a flag that the parser does not know is called here.
+    /// Translates a flag that the parser does not know.
     ///
     /// - Parameters:
-    ///   - word: with its dashes
-    ///   - command: whose flag it is to be
-    /// - Returns: our flag; nil where the command has no such flag
+    ///   - word: the flag, with its dashes
+    ///   - command: the command that it was given to
+    /// - Returns: our flag; nil if the command has no equivalent
     static func meaning(of word: String, in command: CommandDescription) -> String? {
         let written = word.replacing("_", with: "-")
         let name = written.hasPrefix("--") ? written.drop { $0 == "-" } : ""
         if command.hasOption(String(name)) { return written }
-        // Capitals mean something in short flags only.
+        // Case matters for short flags only.
         let key = written.count > 3 ? written.lowercased() : written
         guard let own = byName[key] else { return nil }
         let flag = own.drop { $0 == "-" }.prefix { $0 != " " }
         return command.hasOption(String(flag)) ? own : nil
     }
 
-    /// For tests: every flag of ours that is suggested.
+    /// All of our flags that can be suggested, for tests.
     static var targets: [String] { names.keys.sorted() }
 }

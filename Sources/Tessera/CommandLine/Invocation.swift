@@ -7,17 +7,17 @@ import Foundation
 /// This process's command line.
 enum Invocation {
     private static let words = Array(CommandLine.arguments.dropFirst())
-    /// Whether a coordinator, and not a person, started this process: such command lines are complete
-    /// and need no preparation.
+    /// Whether a coordinator rather than a user started this process: such command lines are complete and need no
+    /// preparation.
     private static let isStarted =
         words.contains("--end-with-coordinator") || words.first == "agent"
 
-    /// All commands.
+    /// The parser's description of all commands.
     static let commands =
         (isStarted ? nil : try? CommandDescription(Tessera.self))
         ?? CommandDescription(name: "tessera")
 
-    /// Words after the program's name, with defaults from the environment and the configuration file.
+    /// Words after the program's name, with defaults from the environment and the configuration file added.
     static let arguments = Result<PreparedArguments, InputError> { () throws(InputError) in
         try PreparedArguments(
             words,
@@ -28,13 +28,13 @@ enum Invocation {
         )
     }
 
-    /// Whether the environment and the configuration file are meant for this process.
+    /// Whether this process takes defaults from the environment and the configuration file.
     private static let takesDefaults =
         !isStarted
         && ProcessInfo.processInfo.environment[Spawn.withoutDefaults.name]
             != Spawn.withoutDefaults.value
 
-    /// Help and the shell's completion work whatever is in the file.
+    /// Help and shell completion must work even if the configuration file is invalid.
     private static var readsFile: Bool {
         takesDefaults && !PreparedArguments.asksForHelp(words) && words.first != "---completion"
     }
@@ -43,7 +43,7 @@ enum Invocation {
         takesDefaults ? ProcessInfo.processInfo.environment : [:]
     }
 
-    /// The words after the subcommand: defaults, and those that were given.
+    /// The words after the subcommand: defaults first, then those given by the user.
     static var flags: (defaults: [String], given: [String]) {
         guard let prepared = try? arguments.get() else { return ([], []) }
         let words = prepared.words.dropFirst(commands.find(prepared.words).depth)
@@ -73,10 +73,10 @@ enum Invocation {
         }
     }
 
-    /// Prints what was requested: help, the version, a completion script.
+    /// Prints what was requested: help, the version or a completion script.
     private static func answer(_ text: String) -> Int32 {
         do throws(OutputError) {
-            // Candidates for a shell are not text for people.
+            // Completion candidates are read by a shell, not by a user.
             if words.first == "---completion" {
                 try StandardOutput.write(text)
             } else {
@@ -93,7 +93,7 @@ enum Invocation {
         return status
     }
 
-    /// A usage error as one line.
+    /// A usage error as a single line.
     private static func usage(_ error: any Error) -> String {
         UsageText.line(
             UsageText.corrected(Tessera.message(for: error), words, root: commands),

@@ -1,12 +1,12 @@
 import Coordinator
 import Foundation
 
-/// What a shell offers for the job of `tessera resume`.
+/// Shell completion for the job argument of `tessera resume`.
 enum JobCompletion {
-    /// Names of jobs in the default folder, and below a path that was begun the folders there.
+    /// Names of jobs in the default folder or, once a path has been typed, the folders below it.
     ///
-    /// - Parameter typed: what stands before the cursor
-    /// - Returns: words; the shell keeps those that begin as it was typed
+    /// - Parameter typed: the text before the cursor
+    /// - Returns: candidates; the shell keeps those that match what was typed
     static func candidates(for typed: String) -> [String] {
         let names = SavedJob.all().filter { !$0.isRunning }.map(\.name)
         guard let slash = typed.lastIndex(of: "/") else { return names }

@@ -2,24 +2,24 @@ import Coordinator
 import Engine
 import Sampling
 
-/// A command line prepared for the parser: with defaults from the environment and the user's configuration file, and with
-/// values that begin with a dash joined to their flags. Pure.
+/// A command line prepared for the parser: defaults from the environment and the user's configuration file are added,
+/// and values that start with a dash are joined to their flags. Pure.
 package struct PreparedArguments: Equatable, Sendable {
     /// Words after the program's name.
     package let words: [String]
-    /// Words behind the command's name that are defaults.
+    /// How many words after the command's name are defaults.
     package let defaultCount: Int
-    /// Flags that came from environment variables or from a file, and those variables, or file and line.
+    /// Flags whose values are defaults, and where each came from: an environment variable, or file and line.
     package let variables: [String: String]
-    /// The values of those flags.
+    /// Default values by their origin.
     private let values: [String: [String]]
 
     /// - Parameters:
-    ///   - words: after the program's name
-    ///   - environment: in which `TESSERA_STEPS=30` means `--steps 30` unless that flag is given
-    ///   - file: whose defaults come after those of the environment
+    ///   - words: the words after the program's name
+    ///   - environment: environment variables; `TESSERA_STEPS=30` means `--steps 30` unless that flag is given
+    ///   - file: the configuration file, which the environment overrides
     ///   - root: all commands
-    /// - Throws: `InputError` for a flag's variable whose value is neither yes nor no
+    /// - Throws: `InputError` if the variable of a Boolean flag is neither yes nor no
     package init(
         _ words: [String],
         environment: [String: String],
@@ -32,7 +32,7 @@ package struct PreparedArguments: Equatable, Sendable {
         var defaults: [String] = []
         var variables: [String: String] = [:]
         var values: [String: [String]] = [:]
-        // Help does not depend on the environment.
+        // Help must not depend on the environment.
         let isHelp = Self.asksForHelp(joined)
         func entry(_ name: String) -> ConfigFile.Entry? {
             if isHelp { return nil }
@@ -77,7 +77,7 @@ package struct PreparedArguments: Equatable, Sendable {
             variables["--\(name)"] = entry.place
             values[entry.place] = entry.values
         }
-        // Before the given words: after a "--" nothing would be parsed as a flag.
+        // Defaults precede the given words: after a "--" nothing would be parsed as a flag.
         self.words = Array(words.prefix(depth)) + defaults + joined
         (self.variables, self.values) = (variables, values)
         defaultCount = defaults.count
@@ -88,21 +88,21 @@ package struct PreparedArguments: Equatable, Sendable {
         "TESSERA_" + name.uppercased().replacing("-", with: "_")
     }
 
-    /// Flags that mean nothing without another one: their variables count only beside it.
+    /// Flags that have no meaning without another one: their defaults apply only if that one is given.
     private static let companions = [
         "only": "cluster", "min-workers": "cluster", "wait": "cluster",
         "strength": "init-image", "fidelity": "init-image", "max-init-pixels": "init-image",
         "image-guidance": "init-image", "mask": "init-image", "extend": "init-image",
     ]
 
-    /// Whether a command's flag means something else than other commands' flag of that name, whose defaults do not count
-    /// for it: a service has names of models, not files.
+    /// Whether a flag means something else for this command than for the others, so that their defaults must not apply:
+    /// a service takes names of models, not files.
     private static func hasOwnMeaning(_ name: String, of command: String) -> Bool {
         ["submit", "watch", "fetch"].contains(command)
             && ["model", "lora", "output", "format", "wait"].contains(name)
     }
 
-    /// The only method that a flag is for: its default does not count beside the other one.
+    /// The only method that a flag applies to: its default is ignored with the other method.
     private static func onlyMethod(_ name: String, _ value: String?) -> Method? {
         if name == Preset.flag { return value.flatMap(Preset.init)?.method }
         let settings = RenderSettings(
@@ -112,12 +112,12 @@ package struct PreparedArguments: Equatable, Sendable {
         return Settings.all.first { $0.name == name }?.onlyMethod(in: settings)
     }
 
-    /// The method that the words choose, else the defaults.
+    /// The method chosen by the words, or else by the defaults.
     ///
     /// - Parameters:
-    ///   - joined: the words
-    ///   - entry: the default of a flag
-    /// - Returns: nil where neither chooses one
+    ///   - joined: the words of the command line
+    ///   - entry: looks up the default of a flag
+    /// - Returns: nil if neither chooses a method
     private static func method(in joined: [String], _ entry: (String) -> String?) -> String? {
         func method(_ preset: String?) -> String? {
             preset.flatMap(Preset.init)?.method.rawValue
@@ -127,7 +127,7 @@ package struct PreparedArguments: Equatable, Sendable {
             ?? entry(Settings.method.name) ?? method(entry(Preset.flag))
     }
 
-    /// The last value of a flag.
+    /// The last value given for a flag.
     private static func value(of name: String, in joined: [String]) -> String? {
         let words = joined.prefix { $0 != "--" }
         guard let i = words.lastIndex(where: { $0 == "--\(name)" || $0.hasPrefix("--\(name)=") })
@@ -136,17 +136,17 @@ package struct PreparedArguments: Equatable, Sendable {
         return i + 1 < words.endIndex ? words[i + 1] : nil
     }
 
-    /// Whether words ask for help, which does not depend on defaults.
+    /// Whether the words ask for help, which does not depend on defaults.
     static func asksForHelp(_ joined: [String]) -> Bool {
         joined.prefix { $0 != "--" }.contains {
             ["-h", "--help", "--help-hidden", "--version"].contains($0)
         }
     }
 
-    /// Whether the flags of a command, by its words, have defaults: a resumed render keeps its own.
+    /// Whether a command takes defaults: a resumed render keeps its own settings.
     static func takesDefaults(_ command: String) -> Bool { !["resume", "agent"].contains(command) }
 
-    /// Whether a flag has one: --insecure must be explicit on the command line.
+    /// Whether a flag may have a default: --insecure must be explicit on the command line.
     static func takesDefault(_ argument: CommandDescription.Argument) -> Bool {
         !["help", "version", "insecure", "end-with-coordinator"].contains(argument.longName)
     }
@@ -164,10 +164,10 @@ package struct PreparedArguments: Equatable, Sendable {
         }
     }
 
-    /// Joins a value that begins with a dash to its option, unless it is one of the command's own flags: then the
-    /// value is missing.
+    /// Joins a value that starts with a dash to its option. If it is one of the command's own flags, the option's value
+    /// is missing instead.
     ///
-    /// - Returns: the words, and the long names that were given
+    /// - Returns: the words, and the long names of the given flags
     private static func joined(
         _ words: [String],
         of command: CommandDescription
@@ -187,7 +187,7 @@ package struct PreparedArguments: Equatable, Sendable {
             let name = String(word.dropFirst(2).prefix { $0 != "=" })
             given.insert(name)
             if options.contains(name), word == "--\(name)=" {
-                // Behind "=" the parser takes an empty value for a missing one.
+                // The parser treats an empty value after "=" as missing.
                 result += ["--\(name)", ""]
                 continue
             }
@@ -211,13 +211,13 @@ package struct PreparedArguments: Equatable, Sendable {
 }
 
 extension PreparedArguments {
-    /// Names the variable in an error that is about a flag, or about a file, that came from one.
+    /// Adds the origin of a default, such as a variable, to an error about the flag or file that it set.
     package func naming(_ error: InputError) -> InputError {
         let place = naming(error.place)
         guard place == error.place else { return error.moved(to: place) }
         for (flag, variable) in variables.sorted(by: { $0.key < $1.key }) {
             for value in values[variable] ?? [] where value.count > 1 {
-                // A LoRA's weight stands behind its path.
+                // The weight of a LoRA follows its path.
                 let path = flag == "--lora" ? String(value.prefix { $0 != ":" }) : value
                 for file in [value, path] where place.hasPrefix(file) {
                     let next = place.dropFirst(file.count).first
@@ -229,7 +229,7 @@ extension PreparedArguments {
         return error
     }
 
-    /// The same for a line of text that begins with a flag.
+    /// The same for a line of text that starts with a flag.
     package func naming(_ text: String) -> String {
         guard text.hasPrefix("--") else { return text }
         let flag = String(text.prefix { $0 == "-" || $0.isLetter || $0.isNumber })

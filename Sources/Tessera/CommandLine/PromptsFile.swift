@@ -2,30 +2,30 @@ import Coordinator
 import Engine
 import Foundation
 
-/// A file of prompts: each line a prompt, or flags by our names or by those of A1111's "prompts from file". Pure.
+/// A file of prompts: each line is a prompt, or flags with our names or those of A1111's "prompts from file". Pure.
 package struct PromptsFile: Equatable, Sendable {
-    /// One line.
+    /// One line of the file.
     package struct Line: Equatable, Sendable {
-        /// Our flags that it stands for.
+        /// Our flags that the line translates to.
         package var words: [String]
-        /// The seed, if it has one of its own; −1 is a random one.
+        /// Whether the line sets its own seed; −1 draws a random one.
         package var hasSeed = false
-        /// Pictures that it asks for.
+        /// Number of pictures that the line asks for.
         package var times: Int?
-        /// File and line, for errors.
+        /// File and line, for error messages.
         package let place: String
     }
 
     package let lines: [Line]
 
-    /// White space and the mark that some editors begin a file with.
+    /// White space and the byte order mark.
     private static let blanks = CharacterSet.whitespaces.union(["\u{FEFF}"])
 
     /// - Parameters:
-    ///   - text: of the file
-    ///   - path: of the file, for errors
-    ///   - command: whose flags a line may have
-    /// - Throws: `InputError` naming file, line and flag, and for more lines than a series has pictures
+    ///   - text: contents of the file
+    ///   - path: path of the file, for error messages
+    ///   - command: the command whose flags a line may use
+    /// - Throws: `InputError` naming file, line and flag, also for more lines than a series may have pictures
     package init(
         _ text: String,
         path: String,
@@ -61,7 +61,7 @@ package struct PromptsFile: Equatable, Sendable {
     }
 }
 
-/// Reads one line.
+/// Parses one line.
 private struct PromptLineReader {
     let place: String
     /// Our flags by name.
@@ -73,17 +73,18 @@ private struct PromptLineReader {
         (self.place, self.flags) = (place, flags)
     }
 
-    /// Groups of flags that decide a picture; those of workers are the same for all pictures.
+    /// Groups of flags that a line may use, because they determine the picture; worker flags are the same for all
+    /// pictures.
     private static let sections: Set<String> = [
         "Picture", "Model", "Sampling", "Start from a picture", "Large pictures",
     ]
-    /// Others that a line may have.
+    /// Other flags that a line may use.
     private static let others: Set<String> = ["output", "bit-depth"]
-    /// Ours, by A1111's names.
+    /// Our flag for each of A1111's names that differ.
     private static let renamed = [
         "cfg_scale": "guidance", "sampler_name": "scheduler", "sampler": "scheduler",
     ]
-    /// Options of A1111 that change nothing at these values; nil for any value.
+    /// Options of A1111 that have no effect at these values; nil if no value has any.
     private static let idle: [String: String?] = [
         "restore_faces": "false", "tiling": "false", "do_not_save_samples": "false",
         "subseed_strength": "0", "do_not_save_grid": nil, "outpath_grids": nil,
@@ -148,7 +149,7 @@ private struct PromptLineReader {
         return result
     }
 
-    /// Takes a flag and its value.
+    /// Consumes a flag and its value.
     private mutating func take(
         _ given: String,
         _ inWord: String?,
@@ -197,7 +198,7 @@ private struct PromptLineReader {
             times.append(count)
         case _ where Self.idle.keys.contains(given):
             if let idle = Self.idle[given] ?? nil, value.lowercased() != idle {
-                // 0, 0.0 and so on.
+                // Accepts 0, 0.0 and so on.
                 guard let number = Double(value), number == Double(idle) else {
                     throw fault(given, "it is not supported", "Leave it out")
                 }
@@ -219,7 +220,7 @@ private struct PromptLineReader {
             }
             try checkAllowed(given, name)
             if inWord == nil, ["prompt", "negative-prompt"].contains(name) {
-                // A1111 takes all words up to the next flag.
+                // A1111 reads all words up to the next flag.
                 while let next = rest.first, !next.hasPrefix("--") {
                     value += " " + next
                     rest.removeFirst()

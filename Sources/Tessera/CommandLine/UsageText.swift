@@ -1,14 +1,14 @@
 import Protocol
 
-/// Texts of usage errors. Pure.
+/// Usage error messages. Pure.
 package enum UsageText {
-    /// The parser's message as one line that refers to the help.
+    /// The parser's message as a single line that points to the help.
     ///
     /// - Parameters:
-    ///   - message: may have several lines
-    ///   - command: the subcommand; empty for none
-    ///   - variables: flags that came from environment variables, and those variables
-    /// - Returns: the line
+    ///   - message: the parser's message, possibly several lines
+    ///   - command: the subcommand; empty if there is none
+    ///   - variables: flags whose values are defaults, and where each came from
+    /// - Returns: the message as one line
     package static func line(
         _ message: String,
         command: String,
@@ -23,24 +23,24 @@ package enum UsageText {
         return "\(text)\(end)\(causes) See \(help)."
     }
 
-    /// The parser's message as one line.
+    /// The parser's message as a single line.
     package static func sentence(_ message: String) -> String {
         let lines = message.split(whereSeparator: \.isNewline)
             .map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
-        // The parser lists many choices one a line.
+        // The parser lists long sets of choices one per line.
         let choices = lines.filter { $0.hasPrefix("- ") }.map { "'\($0.dropFirst(2))'" }
         let joined = (lines.filter { !$0.hasPrefix("- ") }.joined(separator: " "))
             .replacing("one of the following:", with: "one of " + choices.joined(separator: ", "))
         return joined + (choices.isEmpty ? hint(joined) : "")
     }
 
-    /// How a value is written that could not be read; empty where that is clear.
+    /// How to write a value that could not be parsed; empty if that is obvious.
     private static func hint(_ text: String) -> String {
         let form = forms.first { text.contains("is invalid for '--\($0.key) ") }?.value
         return form.map { ". Write \($0)." } ?? ""
     }
 
-    /// Forms of values that are not simply numbers or one of a few words.
+    /// Formats of values that are neither plain numbers nor one of a few words.
     private static let forms = [
         "for": "a time such as 90s, 30m, 12h or 7d, at most a year",
         "extend":
@@ -53,14 +53,14 @@ package enum UsageText {
         "guidance-interval": "the lowest and the highest noise level, such as 0.28,5.42",
     ]
 
-    /// The parser's message with our own suggestion for an unknown option: its own is of up to three letters'
-    /// distance, however short the word.
+    /// Replaces the parser's suggestion for an unknown option with our own: the parser suggests anything within three
+    /// edits, however short the word.
     ///
     /// - Parameters:
-    ///   - message: the parser's
-    ///   - words: of the command line
+    ///   - message: the parser's message
+    ///   - words: the words of the command line
     ///   - root: all commands
-    /// - Returns: the message
+    /// - Returns: the corrected message
     package static func corrected(
         _ message: String,
         _ words: [String],

@@ -9,13 +9,13 @@ enum ExitStatus {
     static let badInput: Int32 = 64
     static let unavailable: Int32 = 69
     static let fault: Int32 = 70
-    /// A service cannot do it now, or a job has no picture yet.
+    /// A service cannot do this now, or the job has no picture yet.
     static let later: Int32 = 75
-    /// A service does not allow it.
+    /// A service does not allow this.
     static let forbidden: Int32 = 77
     static let interrupted: Int32 = 130
 
-    /// Runs a subcommand; an error becomes one line on standard error and its exit status.
+    /// Runs a subcommand; an error is printed as one line on standard error and sets the exit status.
     static func reporting(_ body: () throws -> Void) throws {
         do {
             try body()
@@ -25,7 +25,7 @@ enum ExitStatus {
         }
     }
 
-    /// An error with the variable that its flag came from.
+    /// The error, naming the environment variable or file that set the flag.
     private static func named(_ error: any Error) -> any Error {
         guard let fault = error as? InputError, let words = try? Invocation.arguments.get() else {
             return error

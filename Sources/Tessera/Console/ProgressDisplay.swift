@@ -2,8 +2,7 @@ import Coordinator
 import Foundation
 import Sampling
 
-/// Progress on standard error: a bar on a terminal, plain lines otherwise; nothing with
-/// --quiet.
+/// Progress on standard error: a bar on a terminal, plain lines otherwise, nothing with --quiet.
 ///
 /// Called only from the render thread.
 final class ProgressDisplay {
@@ -38,8 +37,8 @@ final class ProgressDisplay {
         }
     }
 
-    /// A line of its own, and on a terminal the progress of this stage at once: the last step's would stand there until
-    /// a tile is done.
+    /// Prints a line for a new stage and, on a terminal, redraws its progress at once: otherwise the last step's would
+    /// be shown until a tile is done.
     private func begin(_ work: String, _ tiles: Int) {
         note("\(work), \(tiles == 1 ? "whole" : "\(tiles) tiles")")
         if isTerminal { draw(force: true) }
@@ -53,9 +52,9 @@ final class ProgressDisplay {
     /// Removes the bar.
     func clear() { StandardError.progress("") }
 
-    /// At most ten updates a second on a terminal, one in five seconds elsewhere.
+    /// Draws at most ten times a second on a terminal, every five seconds elsewhere.
     ///
-    /// - Parameter force: whether to show it even if the last update is recent
+    /// - Parameter force: draws even if the last update is recent
     private func draw(force: Bool) {
         let now = ContinuousClock.now
         guard !isQuiet,
@@ -65,7 +64,7 @@ final class ProgressDisplay {
         let reading = meter.reading(at: seconds)
         let (share, parts) = (reading.share, reading.parts)
         if isTerminal {
-            // A narrow terminal shows the time left, then as many of the others as fit.
+            // A narrow terminal shows the time left first, then as many of the other details as fit.
             StandardError.progress(
                 ProgressLine.fitted(
                     share: share,
@@ -78,6 +77,6 @@ final class ProgressDisplay {
         }
     }
 
-    /// Since this was made.
+    /// Seconds since this display was created.
     private var seconds: Double { (ContinuousClock.now - start) / .seconds(1) }
 }

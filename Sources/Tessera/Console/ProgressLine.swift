@@ -1,12 +1,11 @@
-/// A progress line that fits the terminal. A line that is too long would wrap, and then every redraw
-/// would leave another line behind.
+/// A progress line that fits the terminal. A longer line would wrap, and every redraw would leave another line behind.
 package enum ProgressLine {
-    /// Bar, percentage and details, as many as fit.
+    /// The bar, the percentage and as many details as fit.
     ///
     /// - Parameters:
     ///   - share: fraction of the work that is done, 0…1
     ///   - parts: the details; later ones are dropped first
-    ///   - columns: width of the terminal. The last column stays free: some terminals wrap when it is written to.
+    ///   - columns: width of the terminal; the last column stays free because some terminals wrap once it is written to
     /// - Returns: at most `columns` − 1 characters
     package static func fitted(share: Double, _ parts: [String], columns: Int) -> String {
         let room = max(0, columns - 1)
@@ -16,7 +15,7 @@ package enum ProgressLine {
             ((cells > 0 ? [bar(share, cells)] : []) + [([percent] + kept).joined(separator: "  ")])
                 .joined(separator: " ")
         }
-        // The bar shrinks first, then the last parts go.
+        // Shrink the bar first, then drop the last details.
         for cells in [24, 16, 10] where text(cells: cells).count <= room {
             return text(cells: cells)
         }

@@ -3,16 +3,16 @@ import Engine
 import Foundation
 import Sampling
 
-/// How far a render is and how long the rest takes, from its events. Pure.
+/// Progress and remaining time of a render, computed from its events. Pure.
 ///
-/// Views and autoencoding (encoding, enlarging, decoding) have paces of their own. A pace is known once something of
-/// the kind has been done: in refinement the picture is decoded after every phase, in DemoFusion only at the end.
+/// The speeds of views and of autoencoding (encoding, enlarging, decoding) are measured separately, each once some of
+/// that work has been done: refinement decodes the picture after every phase, DemoFusion only at the end.
 package struct RenderMeter {
     /// What a progress line shows.
     package struct Reading: Equatable, Sendable {
-        /// Of the present stage, 0…1.
+        /// Fraction of the current stage that is done, 0…1.
         package let share: Double
-        /// Details, the time left last if it is known.
+        /// Details for the progress line, with the time left last if it is known.
         package let parts: [String]
     }
 
@@ -22,29 +22,29 @@ package struct RenderMeter {
     private var stepViews = 0
     private var viewsInStep = 0
     private var viewsDone = 0
-    /// Views done by an earlier process, without those of this one that are done again.
+    /// Views done by an earlier process, less those of this one that have to be done again.
     private var viewsBefore = 0
     /// Seconds spent on views.
     private var viewSeconds = 0.0
-    /// When the present stretch of views began; nil while a picture is autoencoded.
+    /// When the current run of views began; nil while a picture is being encoded or decoded.
     private var viewsSince: Double?
     private var stage: AutoencoderStage?
-    /// Seconds for a latent pixel.
+    /// Seconds per latent pixel.
     private var paces: [AutoencoderHalf: Double] = [:]
     private var hasStarted = false
 
-    /// - Parameter plan: of the render
+    /// - Parameter plan: the plan of the render
     package init(_ plan: RenderPlan) { self.plan = plan }
 
-    /// Whether the present step is the first one that this process takes.
+    /// Whether this process is still in its first step.
     package var isFirst: Bool { viewsDone == 0 && stage == nil }
 
     /// - Parameters:
-    ///   - event: of the render
-    ///   - now: in seconds since any instant
+    ///   - event: the event
+    ///   - now: seconds since any fixed time
     package mutating func take(_ event: RenderEvent, at now: Double) {
         switch event {
-        // Also where wrong answers were found, and some of what was done is done again.
+        // Also sent when wrong answers were found and some of the work is done again.
         case .resumed(let views): viewsBefore = views - viewsDone
         case .phase(let index, _):
             endStage(at: now)
@@ -67,10 +67,10 @@ package struct RenderMeter {
         }
     }
 
-    /// What to show now.
+    /// The current progress.
     ///
-    /// - Parameter now: as in `take`
-    /// - Returns: the reading
+    /// - Parameter now: seconds, on the clock used for `take`
+    /// - Returns: what the progress line shows
     package func reading(at now: Double) -> Reading {
         if let stage { return reading(of: stage, at: now) }
         let seconds = viewSeconds + (viewsSince.map { now - $0 } ?? 0)
@@ -79,7 +79,7 @@ package struct RenderMeter {
             "step \(step - plan.phases[phase].steps.lowerBound + 1)/\(plan.phases[phase].steps.count)",
             "view \(viewsInStep)/\(stepViews)",
         ]
-        // Before the first view there is nothing to estimate from.
+        // Nothing to extrapolate from before the first view.
         if viewsDone > 0, seconds > 0 {
             let rate = Double(viewsDone) / seconds
             parts.append(String(format: "%.1f views/s", rate))
@@ -105,9 +105,9 @@ package struct RenderMeter {
         return Reading(share: stage.share, parts: parts)
     }
 
-    /// Seconds for a latent pixel in a stage. Its first passes say little: they are small, and workers load the network in
-    /// them. Until half of the work is done the pace of the last such stage counts, too; where there was none, nothing is
-    /// estimated from the first tenth.
+    /// Seconds per latent pixel in a stage. The first passes say little, because they are small and workers load the
+    /// network during them. Until half of the work is done, the pace of the previous such stage is blended in; without
+    /// one, there is no estimate for the first tenth.
     private func pace(of stage: AutoencoderStage, at now: Double) -> Double? {
         let own = stage.share > 0 ? (now - stage.start) / stage.pixelsDone : nil
         guard let last = paces[stage.half] else { return stage.share < 0.1 ? nil : own }
@@ -118,7 +118,7 @@ package struct RenderMeter {
 
     private var viewsLeft: Int { max(0, plan.views - viewsBefore - viewsDone) }
 
-    /// What is decoded or encoded after the present stage.
+    /// What is still to be decoded or encoded after the current stage.
     private var later: [TilePlan] {
         let isLast = stage?.name == "decoding" && viewsLeft == 0
         let isEnlarging = stage?.name == "enlarging"
@@ -128,7 +128,7 @@ package struct RenderMeter {
             + plan.encodes.filter { $0.key > phase }.map(\.value) + (isLast ? [] : [plan.decode])
     }
 
-    /// The time left, with later stages where their paces are known, and named where they are not.
+    /// The time left as text: it includes later stages whose pace is known and names the others.
     private func timeLeft(_ seconds: Double, _ paces: [AutoencoderHalf: Double]) -> String {
         let all = later.reduce(seconds) { $0 + (paces[$1.network.half] ?? 0) * $1.pixels }
         let unknown = Set(later.map(\.network.half)).filter { paces[$0] == nil }
@@ -141,7 +141,7 @@ package struct RenderMeter {
         plan.enlargements[phase]?.encode ?? plan.encodes[hasStarted ? phase + 1 : 0]
     }
 
-    /// Pictures of earlier phases are decoded too if they are saved.
+    /// Pictures of earlier phases are also decoded if they are saved.
     private var decodePlan: TilePlan? {
         viewsLeft == 0 ? plan.decode : plan.enlargements[phase + 1]?.decode
     }
@@ -170,18 +170,18 @@ package struct RenderMeter {
     }
 }
 
-/// A picture that is encoded, enlarged or decoded.
+/// A picture that is being encoded, enlarged or decoded.
 private struct AutoencoderStage {
     let name: String
     let half: AutoencoderHalf
-    /// Latent pixels of the picture, with the margins of its tiles.
+    /// Latent pixels of the picture, including the margins of its tiles.
     let pixels: Double
     let tiles: Int
-    /// The work in each pass over all tiles, as a fraction of all of it.
+    /// The share of the work in each pass over all tiles; sums to 1.
     let passShares: [Double]
     private(set) var start: Double
     private(set) var doneInPass = 0
-    /// Counted from 1; 0 before the first.
+    /// The current pass, from 1; 0 before the first.
     private(set) var pass = 0
 
     init(
@@ -206,7 +206,7 @@ private struct AutoencoderStage {
 
     var isWhole: Bool { tiles == 1 }
 
-    /// The fraction of the work that is done.
+    /// Fraction of the work that is done.
     var share: Double {
         guard pass > 0 else { return 0 }
         let own = pass <= passShares.count ? passShares[pass - 1] : 0
@@ -219,6 +219,6 @@ private struct AutoencoderStage {
 }
 
 extension TilePlan {
-    /// Latent pixels, with the margins of tiles.
+    /// Latent pixels, including the margins of tiles.
     fileprivate var pixels: Double { Double(latent.area) * evaluations }
 }

@@ -2,16 +2,15 @@ import Foundation
 import Protocol
 import Synchronization
 
-/// The only writer of standard error: lines for people, and below them a progress line that is
-/// redrawn.
+/// The only writer of standard error: human-readable lines, with a progress line below them that is redrawn.
 ///
-/// A line that cannot be written is dropped, without other consequences: a render neither ends nor waits because
+/// A line that cannot be written is dropped without further consequences: a render neither fails nor blocks because
 /// nobody reads its log.
 enum StandardError {
     fileprivate struct State {
         /// The current progress line.
         var progress = ""
-        /// Number of lines dropped because the reader was too slow.
+        /// Lines dropped because the reader was too slow.
         var lost = 0
     }
 
@@ -20,8 +19,8 @@ enum StandardError {
     /// Prints a line.
     ///
     /// - Parameters:
-    ///   - line: without its end
-    ///   - isLast: waits longer for a slow reader
+    ///   - line: the text, without a line feed
+    ///   - isLast: whether this is the last line, which waits longer for a slow reader
     static func write(_ line: String, isLast: Bool = false) {
         state.withLock { state in
             var text = state.erasing + Terminal.current.spelled(line) + "\n"
@@ -37,10 +36,9 @@ enum StandardError {
         }
     }
 
-    /// Replaces the progress line; an empty one removes it. Only on terminals that can
-    /// redraw lines.
+    /// Replaces the progress line; an empty one removes it. Only for terminals that can redraw lines.
     ///
-    /// - Parameter line: fits the terminal's width
+    /// - Parameter line: the text, no wider than the terminal
     static func progress(_ line: String) {
         state.withLock { state in
             let erasing = state.erasing

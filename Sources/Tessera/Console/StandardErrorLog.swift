@@ -1,6 +1,6 @@
 import Logging
 
-/// Log lines for people: the message, then its metadata.
+/// Human-readable log lines: the message, then its metadata.
 struct StandardErrorLog: LogHandler {
     var logLevel: Logger.Level
     var metadata: Logger.Metadata = [:]
@@ -14,7 +14,7 @@ struct StandardErrorLog: LogHandler {
         set { metadata[key] = newValue }
     }
 
-    /// Writes news, warnings and errors.
+    /// A logger for notices, warnings and errors.
     static var logger: Logger {
         Logger(label: "tessera") { _ in StandardErrorLog(level: .notice) }
     }

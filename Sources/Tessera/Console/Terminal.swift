@@ -5,13 +5,13 @@ import Foundation
 package struct Terminal: Equatable, Sendable {
     /// Whether lines can be erased and redrawn.
     package let redraws: Bool
-    /// Whether text beyond ASCII is displayed correctly.
+    /// Whether characters beyond ASCII are displayed correctly.
     package let isUnicode: Bool
 
     /// - Parameters:
-    ///   - isTerminal: what `isatty` says
-    ///   - environment: `TERM`, and the variables that choose the locale. Without any, as in containers,
-    ///     UTF-8 is assumed.
+    ///   - isTerminal: the result of `isatty`
+    ///   - environment: `TERM`, and the variables that select the locale; if none is set, as in containers, UTF-8 is
+    ///     assumed
     package init(isTerminal: Bool, environment: [String: String]) {
         redraws = isTerminal && !["", "dumb"].contains(environment["TERM"] ?? "")
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].compactMap { environment[$0] }
@@ -20,13 +20,13 @@ package struct Terminal: Equatable, Sendable {
         isUnicode = codeset.contains("utf-8") || codeset.contains("utf8")
     }
 
-    /// Of this process.
+    /// The terminal of this process.
     static let current = Terminal(
         isTerminal: isatty(STDERR_FILENO) == 1,
         environment: ProcessInfo.processInfo.environment
     )
 
-    /// Current width in columns: the terminal may have been resized since the last call.
+    /// Current width in columns, queried on each call because the terminal may have been resized.
     static var columns: Int {
         var size = winsize()
         if ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 {
@@ -35,14 +35,15 @@ package struct Terminal: Equatable, Sendable {
         return ProcessInfo.processInfo.environment["COLUMNS"].flatMap { Int($0) } ?? 80
     }
 
-    /// Text restricted to the characters that can be displayed; others become `\xC3\xB6`, the bytes as `printf` and
-    /// `$'…'` of a shell take them. So do control characters, and those that change the direction of text: what a file or
-    /// a host contributed to a message must not command the terminal, nor look like a line of its own.
+    /// Text restricted to the characters that can be displayed; others become `\xC3\xB6`, bytes in the notation of
+    /// `printf` and of a shell's `$'…'`. Control characters and those that change the direction of text are also
+    /// escaped: what a file or a host contributed to a message must not control the terminal or look like a separate
+    /// line.
     ///
     /// - Parameters:
-    ///   - text: any
-    ///   - isOneLine: whether line feeds are control characters like others
-    /// - Returns: it
+    ///   - text: the text
+    ///   - isOneLine: whether line feeds are escaped like other control characters
+    /// - Returns: the text with escapes
     package func spelled(_ text: String, isOneLine: Bool = true) -> String {
         func isHarmless(_ scalar: Unicode.Scalar) -> Bool {
             isHarmlessOnTerminal(scalar) || scalar == "\t" || (scalar == "\n" && !isOneLine)
@@ -54,7 +55,7 @@ package struct Terminal: Equatable, Sendable {
         else { return text }
         return text.map { character in
             guard character.unicodeScalars.allSatisfy(isHarmless) else {
-                // Line ends of Windows are one character.
+                // Swift treats CR LF as a single character.
                 return character.unicodeScalars.map { scalar in
                     isHarmless(scalar) ? spelled(scalar) : Self.escaped(scalar)
                 }.joined()

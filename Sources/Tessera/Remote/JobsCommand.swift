@@ -3,7 +3,7 @@ import Coordinator
 import Engine
 import Service
 
-/// `tessera jobs`: lists the jobs of a service, and changes them.
+/// `tessera jobs`: lists and changes the jobs of a service.
 struct JobsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "jobs",
@@ -14,7 +14,7 @@ struct JobsCommand: ParsableCommand {
         defaultSubcommand: List.self
     )
 
-    /// `tessera jobs list`, or without a word
+    /// `tessera jobs list`, also the default subcommand.
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Lists jobs, the newest first."
@@ -161,7 +161,7 @@ struct JobsCommand: ParsableCommand {
     }
 }
 
-/// Jobs of a service that a command changes.
+/// The jobs of a service that a command applies to.
 struct ChosenJobs: ParsableArguments {
     @OptionGroup(title: "Service") var server: ServerFlags
 
@@ -171,9 +171,9 @@ struct ChosenJobs: ParsableArguments {
     @Argument(help: "The jobs' ids.", transform: JobName.init)
     var jobs: [JobName]
 
-    /// Changes one after the other. An error ends it and becomes the exit status.
+    /// Changes the jobs one after the other. The first error stops this and sets the exit status.
     ///
-    /// - Parameter change: of one job
+    /// - Parameter change: changes one job
     /// - Throws: `ExitCode`
     func each(_ change: (ServiceClient, JobName) throws -> RemoteJob) throws {
         try ExitStatus.reporting {

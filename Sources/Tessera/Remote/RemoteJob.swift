@@ -3,7 +3,7 @@ import Engine
 import Foundation
 import Service
 
-/// A job as a service tells it: what commands need of it. Pure.
+/// A job as reported by a service: the parts that commands need. Pure.
 package struct RemoteJob: Equatable, Sendable {
     package let id: String
     package let user: String
@@ -14,13 +14,13 @@ package struct RemoteJob: Equatable, Sendable {
     package let format: JobRequest.Format
     /// Seconds since 1970.
     package let created: Double
-    /// Why it failed.
+    /// Why the job failed.
     package let error: String?
     package let progress: RemoteProgress?
-    /// All of it.
+    /// The complete JSON object.
     package let json: JSON
 
-    /// - Returns: nil for what is no job
+    /// - Returns: nil if the JSON is not a job
     package init?(_ json: JSON) {
         guard let object = json.object, let id = object["id"]?.string,
             let state = object["state"]?.string.flatMap(JobState.init(rawValue:))
@@ -56,14 +56,14 @@ package struct RemoteJob: Equatable, Sendable {
     }
 }
 
-/// How far a job is, as a service tells it. Pure.
+/// Progress of a job as reported by a service. Pure.
 package struct RemoteProgress: Equatable, Sendable {
-    /// Of the views of the whole picture, as everywhere else.
+    /// Fraction of all views of the picture that are done, 0…1.
     package let share: Double
-    /// Details, the time left last if it is known.
+    /// Details for the progress line, with the time left last if it is known.
     package let parts: [String]
 
-    /// - Returns: nil for what is no progress
+    /// - Returns: nil if the JSON does not describe progress
     package init?(_ json: JSON) {
         guard let object = json.object, let stage = object["stage"]?.string,
             let share = object["share"]?.number
@@ -89,7 +89,7 @@ package struct RemoteProgress: Equatable, Sendable {
     }
 }
 
-/// A job of a service that has ended without a picture.
+/// A job of a service ended without a picture.
 struct RemoteJobEnded: Error, CustomStringConvertible {
     let job: RemoteJob
 
@@ -100,7 +100,7 @@ struct RemoteJobEnded: Error, CustomStringConvertible {
     }
 }
 
-/// A job of a service that has no picture yet.
+/// A job of a service has no picture yet.
 struct RemoteJobUnfinished: Error, CustomStringConvertible {
     let job: RemoteJob
 
@@ -110,7 +110,7 @@ struct RemoteJobUnfinished: Error, CustomStringConvertible {
 }
 
 extension ServiceClient {
-    /// Sends a request whose answer says only that it was done.
+    /// Sends a request whose answer only confirms success.
     ///
     /// - Throws: `ServiceClientError`
     func send(answered method: String, _ path: String, body: Body? = nil) throws {

@@ -36,7 +36,7 @@ struct Cancel: ParsableCommand {
     func run() throws { try chosen.each { try $0.job("POST", "\($1.path)/cancel") } }
 }
 
-/// `tessera fetch`: stores the picture of a job of a service.
+/// `tessera fetch`: saves the picture of a job of a service.
 struct Fetch: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Stores the picture of a job of tessera serve and prints its path."

@@ -4,7 +4,7 @@ import Engine
 import Foundation
 import Service
 
-/// Where a picture of a service is stored on this host.
+/// Where to save a service's picture on this host.
 struct RemoteOutputFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -16,7 +16,7 @@ struct RemoteOutputFlags: ParsableArguments {
     )
     var output: String?
 
-    /// Where a picture goes that is stored already, in its format.
+    /// Where to save a picture that the service already has, in its format.
     ///
     /// - Throws: `InputError` naming the flag
     func place(ofStored format: JobRequest.Format) throws(InputError) -> RenderSession.Outputs {
@@ -33,10 +33,10 @@ struct RemoteOutputFlags: ParsableArguments {
         return try place(format)
     }
 
-    /// Where it goes, checked before anything is rendered or sent.
+    /// The output path, checked before anything is rendered or sent.
     ///
-    /// - Parameter format: of the picture
-    /// - Returns: the place
+    /// - Parameter format: format of the picture
+    /// - Returns: the output path
     /// - Throws: `InputError` naming the flag
     func place(_ format: JobRequest.Format) throws(InputError) -> RenderSession.Outputs {
         let format = PictureFormat(format)
@@ -85,11 +85,11 @@ extension JobRequest.Format {
 }
 
 extension ServiceClient {
-    /// Stores the picture of a job. A file is there only when it is complete.
+    /// Downloads the picture of a job. The file appears only once it is complete.
     ///
     /// - Parameters:
-    ///   - job: done
-    ///   - place: where the picture goes
+    ///   - job: a finished job
+    ///   - place: where to save the picture
     /// - Returns: the path
     /// - Throws: `ServiceClientError`, `OutputError`
     func fetch(_ job: RemoteJob, to place: RenderSession.Outputs) throws -> String {

@@ -3,7 +3,7 @@ import Engine
 import Foundation
 import Service
 
-/// Follows a job of a service until it has ended, over restarts of the service.
+/// Follows a job of a service until it has ended, across restarts of the service.
 final class RemoteWatch {
     private let client: ServiceClient
     private let name: JobName
@@ -12,17 +12,17 @@ final class RemoteWatch {
     private var lastDrawn = ContinuousClock.now - .seconds(60)
     private var lastState: JobState?
 
-    /// Seconds for which a service that does not answer is asked again: it may be restarting.
+    /// Seconds during which to retry if the service does not answer: it may be restarting.
     private static let patience = 600.0
 
     init(_ client: ServiceClient, _ name: JobName, isQuiet: Bool) {
         (self.client, self.name, self.isQuiet) = (client, name, isQuiet)
     }
 
-    /// Waits for the end of the job.
+    /// Waits for the job to end.
     ///
-    /// - Returns: the job, which is done
-    /// - Throws: `RemoteJobEnded` when it has no picture, `ServiceClientError`
+    /// - Returns: the finished job
+    /// - Throws: `RemoteJobEnded` if it ended without a picture, `ServiceClientError`
     func run() throws -> RemoteJob {
         defer { StandardError.progress("") }
         var job = try client.job("GET", name.path)
@@ -32,7 +32,7 @@ final class RemoteWatch {
         while !job.state.isFinished {
             tell(job.state)
             do {
-                // A stream that ends at once is asked for again later and later.
+                // If streams end immediately, back off before reopening one.
                 if try follow() {
                     delay = RetryDelay()
                 } else {
@@ -53,9 +53,9 @@ final class RemoteWatch {
         return job
     }
 
-    /// Shows the events of the job until they end.
+    /// Shows the events of the job until the stream ends.
     ///
-    /// - Returns: whether it had any
+    /// - Returns: whether there were any events
     /// - Throws: `ServiceClientError`
     private func follow() throws -> Bool {
         let answer = try client.send("GET", "\(name.path)/events")
@@ -91,7 +91,7 @@ final class RemoteWatch {
         if !isQuiet || line.hasPrefix("warning") { StandardError.write(line) }
     }
 
-    /// As often as a render of this host.
+    /// Updates the display at the same rate as a local render.
     private func draw(_ progress: RemoteProgress) {
         let now = ContinuousClock.now
         guard !isQuiet, now - lastDrawn >= (isTerminal ? .milliseconds(100) : .seconds(5)) else {
@@ -112,7 +112,7 @@ final class RemoteWatch {
         )
     }
 
-    /// Whoever stops watching does not stop the job.
+    /// Interrupting this command does not cancel the job.
     private func handleInterrupts() {
         let (id, isQuiet) = (name.id, isQuiet)
         Interrupts.handle {

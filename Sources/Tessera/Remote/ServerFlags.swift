@@ -3,7 +3,7 @@ import Engine
 import Protocol
 import Service
 
-/// Which service a command talks to.
+/// Flags that select the service.
 struct ServerFlags: ParsableArguments {
     @Option(help: ArgumentHelp("Address of tessera serve.", valueName: "url"))
     var server = ServiceAddress.standard
@@ -37,7 +37,7 @@ struct ServerFlags: ParsableArguments {
     /// - Throws: `InputError` naming the flag with an invalid value
     func client() throws(InputError) -> ServiceClient {
         let address = try ServiceAddress(server, flag: "--server")
-        // In a header, anything else would be a line of its own.
+        // Any other character could start a new line in the HTTP header.
         if let token, !token.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) || token.isEmpty {
             throw InputError(
                 "--token",
@@ -57,13 +57,13 @@ struct ServerFlags: ParsableArguments {
     }
 }
 
-/// The name of a job of a service.
+/// The id of a job of a service.
 struct JobName {
     let id: String
 
     private static let length = 20
 
-    /// - Throws: `ValidationError` for what cannot be a job's id
+    /// - Throws: `ValidationError` if the text cannot be a job id
     init(_ text: String) throws {
         guard text.utf8.count == Self.length,
             text.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x7A).contains($0) })
@@ -76,6 +76,6 @@ struct JobName {
         id = text
     }
 
-    /// Below the service's address.
+    /// Path of the job, relative to the service's address.
     var path: String { "/api/v1/jobs/\(id)" }
 }

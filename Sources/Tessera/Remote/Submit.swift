@@ -5,7 +5,7 @@ import Foundation
 import Sampling
 import Service
 
-/// `tessera submit`: queues a picture at a service.
+/// `tessera submit`: adds a picture to a service's queue.
 struct Submit: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Queues a picture at tessera serve and prints the job's id.",
@@ -70,7 +70,7 @@ struct Submit: ParsableCommand {
         }
     }
 
-    /// What is asked for, without the pictures to start from.
+    /// The request, without init image and mask.
     private func request() throws -> JobRequest {
         guard start.extend == nil else {
             throw InputError(
@@ -110,7 +110,7 @@ struct Submit: ParsableCommand {
         return request
     }
 
-    /// Where the picture will be stored; nil where it will not.
+    /// Where to save the picture; nil if it is not fetched.
     private func place(_ format: JobRequest.Format) throws(InputError) -> RenderSession.Outputs? {
         guard wait else {
             guard outputs.output == nil else {
@@ -125,10 +125,10 @@ struct Submit: ParsableCommand {
         return try outputs.place(format)
     }
 
-    /// Largest file that is sent: services take 64 MiB unless they are told otherwise.
+    /// Maximum size of a file to send, in bytes: services accept 64 MiB by default.
     private static let largest = 1 << 30
 
-    /// - Returns: the id that the service gave the picture
+    /// - Returns: the id that the service assigned to the picture
     private func upload(_ path: String, _ flag: String, _ client: ServiceClient) throws -> String {
         guard FileKind(path) == .regular,
             let data = try? Data(contentsOf: URL(fileURLWithPath: path)), data.count <= Self.largest
@@ -161,7 +161,7 @@ struct Submit: ParsableCommand {
 }
 
 extension ServiceClient {
-    /// Stores a job's picture and prints the result.
+    /// Downloads a job's picture and prints the result.
     func store(
         _ job: RemoteJob,
         at place: RenderSession.Outputs,
@@ -184,7 +184,7 @@ extension ServiceClient {
     }
 }
 
-/// Names of a service's models and LoRA files.
+/// Names of models and LoRA files of a service.
 struct RemoteModelFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -222,7 +222,7 @@ struct RemoteModelFlags: ParsableArguments {
     }
 }
 
-/// What a job's picture is stored as.
+/// The file format of a job's picture.
 struct RemoteFormFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -250,9 +250,9 @@ struct RemoteFormFlags: ParsableArguments {
         }
     }
 
-    /// - Parameter output: the picture's path; nil for none
+    /// - Parameter output: the picture's path; nil if it has none
     /// - Returns: the format
-    /// - Throws: `InputError` for an extension that is not a format's
+    /// - Throws: `InputError` for a file extension that matches no format
     func format(_ output: String?) throws(InputError) -> JobRequest.Format {
         guard let output else { return JobRequest.Format(format ?? .png) }
         return JobRequest.Format(

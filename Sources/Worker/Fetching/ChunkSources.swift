@@ -2,13 +2,13 @@ import Engine
 import Logging
 import Protocol
 
-/// A place that chunks come from: the coordinator, or a neighbour.
+/// A source of chunks: the coordinator or a neighbour.
 package final class ChunkSource {
-    /// For people.
+    /// Name to show to people.
     let name: String
     let isNeighbour: Bool
     let connection: FetchConnection
-    /// Not asked before: it is preparing.
+    /// Not to be asked before this time, because it is still preparing.
     fileprivate var pausedUntil: ContinuousClock.Instant?
 
     package init(_ name: String, isNeighbour: Bool, _ connection: FetchConnection) {
@@ -16,14 +16,15 @@ package final class ChunkSource {
     }
 }
 
-/// Where one model's chunks come from: neighbours first, the coordinator where none is of use.
+/// The sources of one model's chunks: neighbours first, and the coordinator if no neighbour is usable.
 package final class ChunkSources {
     private var neighbours: [ChunkSource]
     private let coordinator: ChunkSource
     private let logger: Logger
     private var isSilent = false
 
-    /// How long one that is preparing is left alone, and how many chunks come from the coordinator until then.
+    /// How long a source that is preparing is left alone, and how many chunks to get from the coordinator before
+    /// neighbours are tried again.
     private static let pause: Duration = .seconds(2)
     private static let turn = 32
 
@@ -32,10 +33,10 @@ package final class ChunkSources {
     }
 
     /// - Parameters:
-    ///   - coordinator: the connection to it
-    ///   - places: neighbours that it named
+    ///   - coordinator: the connection to the coordinator
+    ///   - places: neighbours that the coordinator named
     ///   - security: this worker's keys
-    ///   - logger: is told of neighbours that are left
+    ///   - logger: logs which neighbours are dropped
     /// - Throws: `SocketError`
     convenience init(
         coordinator: FetchConnection,
@@ -50,7 +51,7 @@ package final class ChunkSources {
         )
     }
 
-    /// Only what is on this machine's own networks is called, whatever the coordinator says.
+    /// Only addresses on this machine's own networks are contacted, whatever the coordinator says.
     private static func neighbours(
         _ places: [Neighbour],
         _ security: Security
@@ -68,7 +69,7 @@ package final class ChunkSources {
             }
     }
 
-    /// The one to ask now, and after which chunk others are looked at again; nil: after the last.
+    /// The source to ask now, and the chunk after which to choose again; nil means after the last chunk.
     func next(after present: Int) -> (source: ChunkSource, end: Int?) {
         let now = ContinuousClock.now
         if let ready = neighbours.first(where: { $0.pausedUntil.map { $0 <= now } ?? true }) {
@@ -77,24 +78,24 @@ package final class ChunkSources {
         return (coordinator, neighbours.isEmpty ? nil : present + Self.turn)
     }
 
-    /// One is preparing.
+    /// Leaves a source alone for a while because it is preparing.
     func pause(_ source: ChunkSource) { source.pausedUntil = .now + Self.pause }
 
-    /// The coordinator does not answer. Told once.
+    /// Logs, once, that the coordinator does not answer.
     func noteSilence() {
         guard !isSilent else { return }
         isSilent = true
-        logger.warning("the coordinator sends nothing of the model: asking again until it does")
+        logger.warning("the coordinator is not sending the model; retrying")
     }
 
-    /// The coordinator has sent something.
+    /// Notes that the coordinator has sent something.
     func noteAnswer() {
         guard isSilent else { return }
         isSilent = false
         logger.notice("the coordinator answers: fetching the rest of the model")
     }
 
-    /// One is of no use: it is not asked again.
+    /// Drops a neighbour that is of no use: it is not asked again.
     func leave(_ source: ChunkSource, because reason: String) {
         neighbours.removeAll { $0 === source }
         logger.warning(

@@ -1,7 +1,7 @@
 import Engine
 import Protocol
 
-/// A worker's connection for fetching files; opened again when the coordinator does not answer.
+/// A worker's connection for fetching files; it is reopened when the coordinator does not answer.
 package final class FetchConnection {
     private let endpoint: Endpoint
     private let security: Security
@@ -9,10 +9,10 @@ package final class FetchConnection {
     private let wakeup: Wakeup
     private var holder: Holder
 
-    /// How long a coordinator may take for an answer until it is asked again, on another connection.
+    /// How long the coordinator may take to answer before it is asked again on a new connection.
     static let silence: Duration = .seconds(20)
 
-    /// Owns a socket that can be replaced.
+    /// Owns a socket, which is not copyable, so that it can be replaced.
     private final class Holder {
         let socket: Socket
 
@@ -29,7 +29,7 @@ package final class FetchConnection {
         holder = try Holder(endpoint, security, in: context)
     }
 
-    /// Connects again.
+    /// Opens a new connection.
     func renew() throws { holder = try Holder(endpoint, security, in: context) }
 
     package func ask(_ request: ChunkRequest) throws {
@@ -37,14 +37,14 @@ package final class FetchConnection {
     }
 
     package enum Arrival {
-        /// Nothing has arrived in time.
+        /// Nothing arrived in time.
         case nothing
         case answer(ChunkAnswer)
-        /// The connection was lost and is there again: what was asked before may be lost with it.
+        /// The connection was lost and has been re-established: earlier requests may be lost.
         case reconnected
     }
 
-    /// What arrives next.
+    /// Waits for the next arrival.
     package func next(within time: Duration, _ cancellation: Cancellation) throws -> Arrival {
         let deadline = ContinuousClock.now + time
         repeat {

@@ -1,12 +1,12 @@
 import Protocol
 
-/// Decides what a worker that fetches a file asks for next. Answers and a clock in, actions out: no socket, no file.
+/// Decides what a worker that fetches a file requests next. Answers and a clock in, actions out; no socket and no file.
 ///
-/// Chunks are asked for in order, a few at a time, and taken in order: what is there of a file is always its beginning,
-/// so a later process can go on from there.
+/// Chunks are requested in order, a few at a time, and accepted in order: what is present of a file is always a prefix,
+/// so a later process can resume from there.
 package struct FetchState: Sendable {
     package enum Event: Sendable {
-        /// There is a new connection.
+        /// A new connection was opened.
         case connected
         /// A chunk arrived, with the digest of its content.
         case arrived(chunk: Int, digest: ModelCatalogue.Digest)
@@ -17,40 +17,40 @@ package struct FetchState: Sendable {
 
     package enum Action: Equatable, Sendable {
         case ask([Int])
-        /// The content of this chunk belongs to the file.
+        /// Append the content of this chunk to the file.
         case keep(Int)
-        /// Open another connection: this one does not answer.
+        /// Open a new connection: this one does not answer.
         case reconnect
-        /// All chunks are there.
+        /// All chunks are present.
         case finish
         case fail(FetchFailure)
     }
 
-    /// Chunks that are asked for at once.
+    /// Maximum number of outstanding chunk requests.
     private let window: Int
     /// How long an answer may take.
     private let patience: Duration
-    /// How long to wait before asking again for what is being prepared.
+    /// Pause before asking again for something that is still being prepared.
     private let pause: Duration
     private let file: ModelCatalogue.File
-    /// It is done when this many chunks are there.
+    /// The fetch is done when this many chunks are present.
     private let end: Int
 
-    /// Chunks that are there.
+    /// Number of chunks present.
     package private(set) var present: Int
-    /// Asked for, in order; they follow those that are present.
+    /// Requested chunks, in order; they follow the present ones.
     private var asked: [Int] = []
     private var lastAnswer = Duration.zero
     private var waitsUntil: Duration?
     private var isOver = false
 
     /// - Parameters:
-    ///   - file: the file
-    ///   - present: chunks at its beginning that are there, checked
-    ///   - end: it is done when this many are there; nil: all
-    ///   - window: chunks that are asked for at once
+    ///   - file: the file to fetch
+    ///   - present: number of verified chunks at the beginning of the file
+    ///   - end: number of chunks after which the fetch is done; nil for all
+    ///   - window: maximum number of outstanding chunk requests
     ///   - patience: how long an answer may take
-    ///   - pause: how long to wait before asking again for what is being prepared
+    ///   - pause: pause before asking again for something that is still being prepared
     package init(
         _ file: ModelCatalogue.File,
         present: Int = 0,
@@ -76,7 +76,7 @@ package struct FetchState: Sendable {
             waitsUntil = nil
             lastAnswer = now
         case .arrived(let chunk, let digest):
-            // One that an earlier connection was asked for.
+            // The chunk may have been requested on an earlier connection.
             guard chunk == asked.first else { break }
             lastAnswer = now
             guard digest == file.chunks[chunk] else {
@@ -119,7 +119,7 @@ package struct FetchState: Sendable {
         }
         let next = present + asked.count
         let more = Array(next..<min(end, present + window))
-        // Not for every chunk that arrives, but when half of the window has.
+        // Requests go out when half of the window is free, not after every chunk.
         guard !more.isEmpty, asked.isEmpty || more.count * 2 >= window else { return }
         if asked.isEmpty { lastAnswer = now }
         asked += more
@@ -127,14 +127,14 @@ package struct FetchState: Sendable {
     }
 }
 
-/// Why a file cannot be fetched.
+/// Why a file could not be fetched.
 package enum FetchFailure: Error, Equatable, Sendable, CustomStringConvertible {
     case refused(file: String, reason: String)
-    /// A chunk is not what the catalogue announced.
+    /// The content of a chunk does not match the catalogue.
     case otherContent(file: String, chunk: Int)
-    /// The whole file is not what the catalogue announced.
+    /// The content of the file does not match the catalogue.
     case otherFile(file: String)
-    /// The files together are not the model that was announced.
+    /// The files together are not the announced model.
     case otherModel
 
     package var description: String {

@@ -8,10 +8,11 @@ package struct FileFetch {
     private let sources: ChunkSources
     private let cancellation: Cancellation
 
-    /// How long a neighbour may take for an answer, and from when on it must send a chunk a second.
+    /// How long a neighbour may take to answer, and the time after which it must have sent at least one chunk per
+    /// second.
     package var patience: Duration = .seconds(5)
     package var measured: Duration = .seconds(8)
-    /// How long the coordinator may take for an answer until it is asked again, on another connection.
+    /// How long the coordinator may take to answer before it is asked again on a new connection.
     package var silence = FetchConnection.silence
 
     package init(
@@ -27,15 +28,15 @@ package struct FileFetch {
     private enum Turn {
         case done
         case cancelled
-        /// The source is preparing.
+        /// The source is still preparing.
         case later
-        /// A neighbour is of no use, and why.
+        /// A neighbour is unusable, with the reason.
         case useless(String)
     }
 
-    /// - Parameter progress: is told of what is there
+    /// - Parameter progress: updated as chunks arrive
     /// - Returns: false if it was cancelled
-    /// - Throws: `FetchFailure` of the coordinator, `OutputError` for a full disk, `SocketError`
+    /// - Throws: `FetchFailure` if the coordinator is at fault, `OutputError` if the disk is full, `SocketError`
     package func run(_ progress: inout FetchProgress) throws -> Bool {
         let target = try PartialFile(cache.partial(file.digest), file)
         progress.add(target.present, of: file)
@@ -74,7 +75,7 @@ package struct FileFetch {
         while !cancellation.isCancelled {
             var isRenewed = false
             for (event, bytes) in events {
-                // Digests of a small model are there in a moment.
+                // A small model's digests are ready in a moment.
                 if source.isNeighbour, case .later = event,
                     start.duration(to: .now) > patience / 5
                 {

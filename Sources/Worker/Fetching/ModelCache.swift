@@ -2,11 +2,11 @@ import Engine
 import Foundation
 import Protocol
 
-/// Models that were fetched from coordinators: a folder with files by their digests, and for each model a folder of
-/// links to them. What was used longest ago is removed when there is no room.
+/// Models fetched from coordinators: a folder of files named by digest, and for each model a folder of hard links to
+/// them. The least recently used models are removed when space is needed.
 package struct ModelCache: Sendable {
     package let path: String
-    /// Most bytes of all files.
+    /// Maximum total size of the files, in bytes.
     package let limit: Int
 
     /// 64 GiB.
@@ -21,15 +21,15 @@ package struct ModelCache: Sendable {
     private var models: String { "\(path)/models" }
     private static let catalogueName = ".catalogue"
 
-    /// A file that is complete.
+    /// Path of a complete file.
     package func file(_ digest: ModelCatalogue.Digest) -> String { "\(files)/\(digest)" }
-    /// A file that is being fetched.
+    /// Path of a partially fetched file.
     func partial(_ digest: ModelCatalogue.Digest) -> String { "\(partial)/\(digest)" }
     private func folder(_ model: String) -> String { "\(models)/\(model)" }
 
-    /// Creates the folders, unless they are there.
+    /// Creates the folders if they do not exist.
     ///
-    /// - Throws: `InputError` when they cannot be made or written to
+    /// - Throws: `InputError` if they cannot be created or are not writable
     package func make() throws(InputError) {
         for folder in [files, partial, models] {
             do {
@@ -49,8 +49,8 @@ package struct ModelCache: Sendable {
 
     /// Creates the folders, and waits until no other process fetches into them.
     ///
-    /// - Returns: the lock
-    /// - Throws: `InputError` when they cannot be made, `OutputError`
+    /// - Returns: the lock; nil if cancelled
+    /// - Throws: `InputError` if the folders cannot be created, `OutputError`
     func take(_ cancellation: Cancellation) throws -> FileLock? {
         try make()
         while !cancellation.isCancelled {
@@ -60,7 +60,7 @@ package struct ModelCache: Sendable {
         return nil
     }
 
-    /// A model that is here whole; nil if it is not. It counts as used now.
+    /// A model that is completely present, or nil. This counts as a use.
     package func model(_ digest: String) -> (path: String, options: ModelOptions)? {
         guard ModelCatalogue.Digest(hex: digest) != nil else { return nil }
         let folder = folder(digest)
@@ -80,7 +80,7 @@ package struct ModelCache: Sendable {
         return stat(path, &status) == 0 ? Int(status.st_size) : nil
     }
 
-    /// Links a model's files, all of which are here.
+    /// Links a model's files, all of which must be present.
     ///
     /// - Throws: `OutputError`
     func assemble(_ digest: String, _ catalogue: ModelCatalogue) throws {
@@ -106,7 +106,7 @@ package struct ModelCache: Sendable {
         }
     }
 
-    /// Removes a model that turned out to be another one, with its files.
+    /// Removes a model whose content does not match its digest, with its files.
     func discard(_ digest: String) {
         if let catalogue = catalogue(digest) {
             for file in catalogue.files { unlink(self.file(file.digest)) }
@@ -120,9 +120,9 @@ package struct ModelCache: Sendable {
             .flatMap { try? ModelCatalogue(bytes: $0) }
     }
 
-    /// Makes room for a model: removes models that were used longest ago, and files of none.
+    /// Makes room for a model: removes unused files and the least recently used models.
     ///
-    /// - Throws: `InputError` when there is not enough room
+    /// - Throws: `InputError` if there is not enough space
     func makeRoom(for catalogue: ModelCatalogue) throws(InputError) {
         guard catalogue.size <= limit else {
             throw InputError(
@@ -160,14 +160,14 @@ package struct ModelCache: Sendable {
         return stat(path, &status) == 0 ? status.st_mtim.tv_sec : 0
     }
 
-    /// Bytes of files that are here, without those of a model.
+    /// Bytes of cached files, not counting those of the wanted model.
     private func taken(but wanted: Set<String>) -> Int {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: files)) ?? []
         return names.filter { !wanted.contains($0) }
             .reduce(0) { $0 + (Self.size("\(files)/\($1)") ?? 0) }
     }
 
-    /// Removes files that no model has, and begun ones.
+    /// Removes files that belong to no model, and partial ones.
     private func removeUnlinked(but wanted: Set<String>) {
         for folder in [files, partial] {
             let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
@@ -179,7 +179,7 @@ package struct ModelCache: Sendable {
         }
     }
 
-    /// A number of bytes for people.
+    /// Formats a number of bytes.
     package static func text(_ bytes: Int) -> String {
         bytes < 1_000_000_000
             ? String(format: "%.1f MB", Double(bytes) / 1e6)

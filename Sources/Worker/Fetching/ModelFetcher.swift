@@ -3,7 +3,7 @@ import Foundation
 import Logging
 import Protocol
 
-/// Fetches models from a coordinator into this host's cache. Blocks; everything is checked on arrival, and what was
+/// Fetches models from a coordinator into this host's cache. Blocks. Everything is verified on arrival, and what was
 /// fetched before a process was killed is not fetched again.
 package struct ModelFetcher: Sendable {
     private let endpoint: Endpoint
@@ -12,24 +12,24 @@ package struct ModelFetcher: Sendable {
     private let logger: Logger
 
     /// - Parameters:
-    ///   - endpoint: the coordinator's
+    ///   - endpoint: the coordinator's endpoint
     ///   - security: this worker's keys
-    ///   - cache: where models are kept
-    ///   - logger: is told of the progress
+    ///   - cache: where models are stored
+    ///   - logger: logs the progress
     package init(_ endpoint: Endpoint, _ security: Security, _ cache: ModelCache, _ logger: Logger)
     {
         (self.endpoint, self.security) = (endpoint, security)
         (self.cache, self.logger) = (cache, logger)
     }
 
-    /// A model that is in the cache, fetched if it was not.
+    /// A model from the cache; it is fetched first if necessary.
     ///
     /// - Parameters:
-    ///   - digest: of the model
+    ///   - digest: digest of the model
     ///   - cancellation: ends the call
-    ///   - isAgain: whether a person knows already that it is missing
+    ///   - isAgain: whether it was already logged that the model is missing
     /// - Returns: the model; nil if it was cancelled
-    /// - Throws: `FetchFailure`, `InputError` where there is no room, `OutputError` for a full disk
+    /// - Throws: `FetchFailure`, `InputError` if there is no space, `OutputError` if the disk is full
     package func model(
         _ digest: String,
         _ cancellation: Cancellation,
@@ -41,7 +41,7 @@ package struct ModelFetcher: Sendable {
         }
         guard let lock = try cache.take(cancellation) else { return nil }
         return try withExtendedLifetime(lock) { () -> Model? in
-            // Another worker of this host may have fetched it meanwhile.
+            // Another worker on this host may have fetched it meanwhile.
             if let model = opened(digest) { return model }
             let connection = try FetchConnection(endpoint, security)
             if !isAgain {
@@ -79,14 +79,14 @@ package struct ModelFetcher: Sendable {
         }
     }
 
-    /// The model that a coordinator needs, for a worker that has none. Waits until there is a coordinator.
+    /// The model that the coordinator needs, for a worker that has none. Waits until there is a coordinator.
     ///
     /// - Parameters:
-    ///   - options: of the worker that will join
+    ///   - options: options of the worker that will join
     ///   - cancellation: ends the call
-    ///   - logger: is told what hinders it
+    ///   - logger: logs what is in the way
     /// - Returns: the model; nil if it was cancelled
-    /// - Throws: `InputError` if the coordinator has another version of Tessera, `SocketError`
+    /// - Throws: `InputError` if the coordinator has a different version of Tessera, `SocketError`
     package func modelOfCoordinator(
         _ options: WorkerProcess.Options,
         _ cancellation: Cancellation,
@@ -113,10 +113,10 @@ package struct ModelFetcher: Sendable {
         return nil
     }
 
-    /// Time between two attempts, where a full disk may be cleared meanwhile.
+    /// Pause between two attempts, during which a full disk may be cleared, for example.
     private static let pause: Duration = .seconds(5)
 
-    /// A model in the cache; one that is not what its name says is removed.
+    /// Opens a model from the cache; removes it if its content does not match its digest.
     private func opened(_ digest: String) -> Model? {
         guard let (path, options) = cache.model(digest) else { return nil }
         if let model = try? Model(path: path, options: options), (try? model.digest()) == digest {
@@ -126,9 +126,9 @@ package struct ModelFetcher: Sendable {
         return nil
     }
 
-    /// Asks for the catalogue until it is there.
+    /// Asks for the catalogue until it arrives.
     ///
-    /// - Returns: the catalogue, and neighbours that have its files; nil if it was cancelled
+    /// - Returns: the catalogue, and neighbours that have its files; nil if cancelled
     private func catalogue(
         _ model: ModelCatalogue.Digest,
         _ connection: FetchConnection,
@@ -137,13 +137,14 @@ package struct ModelFetcher: Sendable {
         var isTold = false
         while !cancellation.isCancelled {
             try connection.ask(ChunkRequest(model, [0], addresses: LANAddress.own))
-            // A coordinator that first has to read all of the model goes on with it, and answers who asked last.
+            // A coordinator that has to read the whole model first carries on with that, and answers the latest
+            // request.
             let arrival = try connection.next(within: FetchConnection.silence, cancellation)
             if case .reconnected = arrival { continue }
             guard case .answer(let answer) = arrival, answer.digest == model else {
                 if !isTold, !cancellation.isCancelled {
                     logger.notice(
-                        "the coordinator has not said yet what the model consists of: asking again until it does"
+                        "the coordinator has not sent the model's list of files yet; retrying"
                     )
                     isTold = true
                 }

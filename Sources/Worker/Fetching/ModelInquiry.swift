@@ -8,23 +8,23 @@ package struct ModelInquiry {
     private let options: WorkerProcess.Options
     private let logger: Logger
 
-    /// The digest of no model.
+    /// The backend and precision that a worker without a model announces.
     private static let none = "none"
     private static let patience: Duration = .seconds(5)
     private static let pause: Duration = .seconds(1)
 
     /// - Parameters:
-    ///   - options: of the worker that will join
-    ///   - logger: is told once what keeps it from joining
+    ///   - options: options of the worker that will join
+    ///   - logger: logs, once, what keeps the worker from joining
     package init(_ options: WorkerProcess.Options, _ logger: Logger) {
         (self.options, self.logger) = (options, logger)
     }
 
     /// - Parameters:
-    ///   - obstacle: why it could not do what a coordinator required before
+    ///   - obstacle: why the worker could not meet a coordinator's earlier requirements
     ///   - cancellation: ends the wait
-    /// - Returns: what the coordinator requires; nil if it was cancelled
-    /// - Throws: `InputError` if it has another version of Tessera, `SocketError`
+    /// - Returns: the coordinator's requirements; nil if cancelled
+    /// - Throws: `InputError` if the coordinator has a different version of Tessera, `SocketError`
     package func requirements(
         _ obstacle: WorkerMessage.Obstacle?,
         _ cancellation: Cancellation

@@ -2,18 +2,18 @@ import Engine
 import Foundation
 import Protocol
 
-/// A file that is being fetched: its beginning, checked chunk by chunk. Survives the process.
+/// A file that is being fetched: a prefix that is verified chunk by chunk. It survives the process.
 final class PartialFile {
     private let path: String
     private let file: ModelCatalogue.File
     private let descriptor: Int32
     private let whole = FileHash()
-    /// Chunks that are there.
+    /// Number of chunks present.
     private(set) var present = 0
 
-    /// Opens it, and checks what an earlier process left.
+    /// Opens the file and verifies what an earlier process left in it.
     ///
-    /// - Throws: `OutputError` when it cannot be written
+    /// - Throws: `OutputError` if it cannot be written
     init(_ path: String, _ file: ModelCatalogue.File) throws(OutputError) {
         (self.path, self.file) = (path, file)
         descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
@@ -32,7 +32,7 @@ final class PartialFile {
 
     deinit { close(descriptor) }
 
-    /// A chunk of what an earlier process left; nil if it is not whole.
+    /// Reads a chunk left by an earlier process; nil if it is incomplete.
     private func read(_ chunk: Int) -> [UInt8]? {
         let start = chunk * ModelCatalogue.chunkBytes
         let count = min(ModelCatalogue.chunkBytes, file.size - start)
@@ -40,9 +40,9 @@ final class PartialFile {
         return pread(descriptor, &bytes, count, off_t(start)) == count ? bytes : nil
     }
 
-    /// Adds the next chunk, which was checked.
+    /// Appends the next chunk, which must have been verified.
     ///
-    /// - Throws: `OutputError` when the disk is full
+    /// - Throws: `OutputError` if the disk is full
     func append(_ bytes: [UInt8]) throws(OutputError) {
         var done = 0
         while done < bytes.count {
@@ -57,9 +57,9 @@ final class PartialFile {
         present += 1
     }
 
-    /// Checks the whole file and gives it its name.
+    /// Verifies the whole file and renames it to its final name.
     ///
-    /// - Throws: `FetchFailure` if it is another file than was announced, `OutputError`
+    /// - Throws: `FetchFailure` if the content does not match the catalogue, `OutputError`
     func finish(as name: String) throws {
         guard ModelCatalogue.Digest(bytes: whole.digest()) == file.digest else {
             unlink(path)

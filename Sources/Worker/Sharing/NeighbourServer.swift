@@ -3,8 +3,9 @@ import Logging
 import Protocol
 import Synchronization
 
-/// Sends this worker's model to machines on its network that lack it. Only those that its coordinator names may connect, only
-/// while it is connected to that coordinator, and only files of the model that it computes with can be asked for.
+/// Sends this worker's model to machines on its network that lack it. Only machines that its coordinator names may
+/// connect, only while it is connected to that coordinator, and they can request only files of the model that it
+/// currently computes with.
 package final class NeighbourServer: Sendable {
     private enum Note: Sendable {
         case served(ModelServer.Served)
@@ -16,13 +17,13 @@ package final class NeighbourServer: Sendable {
         let server: ModelServer
     }
 
-    /// What the threads share.
+    /// State shared between the threads.
     private final class State: Sendable {
         let guests = GuestList()
         let offer = Mutex<Offer?>(nil)
     }
 
-    /// What neighbours need to call.
+    /// What neighbours need to know in order to connect.
     package let share: ModelShare
     private let state: State
     private let mailbox: Mailbox<Note>
@@ -30,19 +31,19 @@ package final class NeighbourServer: Sendable {
 
     /// Largest request, in bytes.
     private static let maxRequest = 4096
-    /// Requests are small, and one that does not read its answers does not fill the memory with them.
+    /// Requests are small, and a peer that does not read its answers must not fill our memory with them.
     private static let limits = {
         var limits = FrameLimits()
         (limits.tensor, limits.unsent) = (64 << 10, 32)
         return limits
     }()
 
-    /// Listens.
+    /// Starts to listen.
     ///
     /// - Parameters:
-    ///   - port: 0 lets the system choose
-    ///   - logger: is told who fetches
-    /// - Throws: `InputError` when another process listens there, `SocketError`
+    ///   - port: 0 to let the system choose
+    ///   - logger: logs who fetches
+    /// - Throws: `InputError` if another process listens on the port, `SocketError`
     package init(port: UInt16, logger: Logger) throws {
         let pair = try KeyPair.new()
         let (mailbox, state) = (try Mailbox<Note>(), State())
@@ -62,7 +63,7 @@ package final class NeighbourServer: Sendable {
             } catch let error as EndpointTaken {
                 bound.put(.failure(error.inputError))
             } catch {
-                logger.warning("nothing is shared with neighbours any more: \(error)")
+                logger.warning("stopped sharing with neighbours: \(error)")
                 bound.put(.failure(error))
             }
         }
@@ -73,14 +74,14 @@ package final class NeighbourServer: Sendable {
         )
     }
 
-    /// Whom the coordinator lets fetch.
+    /// Sets the machines that may fetch, as named by the coordinator.
     package func admit(_ keys: Set<PublicKey>) {
         state.guests.replace(keys)
         // Digests are computed before the first request.
         if !keys.isEmpty { state.offer.withLock { $0?.server.prepare() } }
     }
 
-    /// What can be fetched from now on: the model of these networks.
+    /// Sets what can be fetched from now on: the model of these networks.
     package func offer(_ networks: any ModelNetworks) {
         guard let loaded = networks as? LoadedNetworks else { return }
         let (digest, model) = (loaded.identity.digest, loaded.model)
@@ -96,10 +97,10 @@ package final class NeighbourServer: Sendable {
         old?.stop()
     }
 
-    /// Whether this worker computes, which must not be slowed down.
+    /// Tells the server whether this worker is computing, which must not be slowed down.
     func note(isBusy: Bool) { state.offer.withLock { $0?.server.note(isBusy: isBusy) } }
 
-    /// Ends it. Call once.
+    /// Stops the server. Call once.
     package func stop() {
         mailbox.post(.stop)
         thread.join()
@@ -123,7 +124,7 @@ package final class NeighbourServer: Sendable {
                 switch note {
                 case .stop: return
                 case .served(let served):
-                    // One that does not read asks again.
+                    // If the peer does not read, it will ask again.
                     let message = CoordinatorMessage.chunk(served.answer)
                     _ = try socket.send([served.peer] + message.frames)
                     guard case .bytes(let bytes) = served.answer.content else { continue }
@@ -132,7 +133,7 @@ package final class NeighbourServer: Sendable {
                         .add(bytes.count, of: served.total, logger)
                 }
             }
-            // Nobody is told of strangers, but what is noted of them must not pile up.
+            // Rejected strangers are not reported, but their records must not pile up.
             _ = try socket.connectionChanges()
             try receive(from: socket, state)
         }
@@ -159,7 +160,7 @@ package final class NeighbourServer: Sendable {
         }
     }
 
-    /// What can be answered at once; chunks follow.
+    /// The answers that can be given at once; chunks follow later.
     private static func answers(
         to request: ChunkRequest,
         from peer: [UInt8],
@@ -181,7 +182,7 @@ package final class NeighbourServer: Sendable {
         }
     }
 
-    /// Tells a person how much a neighbour has got, by quarters.
+    /// Logs how much a neighbour has received, in steps of a quarter.
     private struct SendProgress {
         private let name: String
         private var bytes = 0
@@ -196,7 +197,7 @@ package final class NeighbourServer: Sendable {
             quarters = now
             logger.notice(
                 now == 0
-                    ? "a machine of this network fetches the model from here (key \(name))"
+                    ? "a machine on this network is fetching the model from here (key \(name))"
                     : "sent \(now * 25) % of the model to a machine of this network (key \(name))"
             )
         }

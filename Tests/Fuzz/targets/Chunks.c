@@ -1,5 +1,5 @@
-// How libFuzzer changes a PNG so that it stays one: chunk by chunk, with their checksums mended, and inside what is
-// compressed. Without this nearly every change ends at a CRC.
+// How libFuzzer changes a PNG so that it remains one: chunk by chunk, with corrected checksums, and inside compressed
+// data. Without this nearly every change ends at a CRC.
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,7 +88,7 @@ static size_t join(const picture *p, uint8_t *out, size_t max) {
     return at;
 }
 
-// What a stretch of zlib's data holds, at most MAX_INFLATED bytes; libFuzzer changes it, and it is packed again.
+// Inflates zlib data from `from` on, at most MAX_INFLATED bytes, lets libFuzzer change it, and compresses it again.
 static void mutate_inflated(chunk *c, size_t from) {
     if (c->size <= from) return;
     uint8_t *plain = malloc(MAX_INFLATED);
@@ -121,7 +121,7 @@ static void mutate_payload(chunk *c) {
     replace(c, bytes, LLVMFuzzerMutate(bytes, c->size, room));
 }
 
-// A number at an edge, in four bytes somewhere.
+// Writes an edge-case number into four bytes somewhere.
 static void mutate_number(chunk *c) {
     if (c->size < 4) return;
     uint32_t place = below((uint32_t)c->size - 3);
@@ -154,7 +154,7 @@ static void remove_at(picture *p, int place) {
 
 static size_t compressed_from(const chunk *c) {
     if (memcmp(c->type, "IDAT", 4) == 0) return 0;
-    // A name, a zero and the method stand before the profile and the text.
+    // A name, a zero byte and the method precede the profile and the text.
     const uint8_t *end = c->size ? memchr(c->bytes, 0, c->size) : NULL;
     return end ? (size_t)(end - c->bytes) + 2 : 0;
 }
@@ -199,7 +199,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
 }
 
 size_t png_with_profile(const uint8_t *profile, size_t size, int is_grey, uint8_t **out) {
-    // One pixel, and the profile before it.
+    // One pixel, preceded by the profile.
     uint8_t header[13] = {0, 0, 0, 1, 0, 0, 0, 1, 8, (uint8_t)(is_grey ? 0 : 2), 0, 0, 0};
     uint8_t row[4] = {0, 10, 200, 90};
     uLong packed = compressBound(size), rows = compressBound(sizeof row);

@@ -16,7 +16,7 @@ static int is_acceptable(const tessera_png_header *header, size_t size) {
         && header->stored_bytes / HIGHEST_COMPRESSION <= size;
 }
 
-// Every number is looked at, so that AddressSanitizer sees each read of what was not written or not owned.
+// Reads every byte, so that AddressSanitizer notices memory that was not written or is not owned.
 static void touch(const void *bytes, size_t size) {
     static volatile uint8_t sum;
     for (size_t i = 0; i < size; i++) sum ^= ((const uint8_t *)bytes)[i];

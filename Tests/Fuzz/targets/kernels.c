@@ -1,5 +1,5 @@
-// Target: what touches bytes of files and frames as they lie there, at any address: conversions of half and
-// bfloat16 numbers, the checksum of prepared weights.
+// Target: the kernels that read bytes of files and frames in place, at any address: conversions of half and bfloat16
+// numbers, and the checksum of prepared weights.
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 2) return 0;
     size_t skip = data[0] % 8, left = size - 1;
     if (skip > left) skip = left;
-    // Memory of exactly this size, so that a read beyond it is seen; misaligned by `skip`.
+    // Memory of exactly this size, so that a read beyond it is detected; misaligned by `skip`.
     uint8_t *bytes = malloc(left);
     memcpy(bytes, data + 1, left);
     const uint8_t *from = bytes + skip;
@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     tessera_from_half(from, floats, count);
     tessera_to_half(floats, halves, count);
     for (long i = 0; i < count; i++) {
-        // Every half is a float: there and back it keeps its bits, unless it is NaN.
+        // Every half-precision number is exact in float32: a round trip keeps its bits, unless it is NaN.
         uint16_t was, is;
         memcpy(&was, from + 2 * i, 2);
         memcpy(&is, halves + 2 * i, 2);

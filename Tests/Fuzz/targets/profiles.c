@@ -1,5 +1,5 @@
-// Writes ICC profiles of the kinds that pictures rarely have, for the targets to begin with: tables instead of curves
-// and matrices, in 8 bits, 16 bits and floats. `profiles FOLDER`
+// Writes ICC profiles of kinds that are rare in pictures, as seeds for the targets: tables instead of curves and
+// matrices, in 8 bits, 16 bits and floats. `profiles FOLDER`
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -10,7 +10,7 @@ import Testing
         return Tensor(values, shape: [1, extent.height, extent.width, 2])
     }
 
-    /// The weighted mean as a sum over all pixels of all windows says it.
+    /// The weighted mean equals a direct sum over all pixels of all windows.
     @Test(arguments: WindowWeight.allCases, [WindowStride.every(8), .every(5), .window])
     func averagesAreWeightedMeans(weight: WindowWeight, stride: WindowStride) throws {
         let latent = Extent(height: 19, width: 37)
@@ -57,7 +57,7 @@ import Testing
         return 1 / sum
     }
 
-    /// Where windows agree the weights do not matter.
+    /// Where windows agree, the weights do not matter.
     @Test func agreementIsKept() throws {
         let latent = Extent(height: 40, width: 24)
         let grid = WindowGrid(latent: latent, window: 16, stride: .every(8), border: .inside)

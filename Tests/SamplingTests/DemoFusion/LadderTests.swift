@@ -45,8 +45,8 @@ import Testing
         #expect(throws: InputError.self) { try ladder.phases(target: target, vaeFactor: 8) }
     }
 
-    /// Targets and native sides of every kind: squares, broken ratios, panoramas, short sides below
-    /// native, both ways round.
+    /// Targets and native sides of every kind: squares, odd aspect ratios, panoramas, short sides below native, in both
+    /// orientations.
     static let targets: [(target: Extent, native: Int)] = {
         var random = Mutator(seed: 11)
         let sides = [
@@ -64,8 +64,8 @@ import Testing
         }
     }()
 
-    /// Whatever the shape: from a size that the model can draw to exactly the target, never by more
-    /// than a doubling, and sub-lattices no larger than phase 1.
+    /// For any shape, the ladder leads from a size that the model can draw to exactly the target, never by more than a
+    /// doubling, and with sub-lattices no larger than phase 1.
     @Test func everyShapeHasALadder() throws {
         for (target, native) in Self.targets {
             let every = Ladder(target: target, nativeSide: native)

@@ -3,7 +3,7 @@ import Sampling
 import TestSupport
 import Testing
 
-/// Every intermediate tensor that the oracle recorded of its runs, from the one before it.
+/// Every intermediate tensor that the oracle recorded in its runs, computed from the one before it.
 @Suite struct TraceTests {
     /// One phase after the first of one recorded run.
     struct Traced: Sendable, CustomStringConvertible {
@@ -102,7 +102,7 @@ import Testing
         )
     }
 
-    /// The recorded shifts that are left when `step` of the phase begins.
+    /// The recorded shifts that remain when `step` of the phase begins.
     private func jitter(
         of traced: Traced,
         before step: Int,

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 @Suite struct WindowGridTests {
-    /// Window, stride and latent of many shapes, short sides included.
+    /// Windows, strides and latents of many shapes, including short sides.
     static let grids: [WindowGrid] = Border.allCases.flatMap { border in
         let strides: [(Int, WindowStride)] = [
             (16, .every(8)), (16, .every(4)), (16, .every(16)), (32, .every(16)), (8, .every(5)),
@@ -73,8 +73,8 @@ import Testing
         #expect(windows.allSatisfy { $0.top == 0 && $0.height == 6 && $0.width == 16 })
     }
 
-    /// Side by side, every pixel is predicted once, wherever the cut lies; and the cut moves far
-    /// enough that no place is always at an edge.
+    /// With windows side by side, every pixel is predicted once, wherever the cut is; and the cut moves far enough that
+    /// no place is always at an edge.
     @Test(arguments: [2, 3, 8, 16, 32]) func windowsSideBySideShareNothing(side: Int) throws {
         for length in 1...(5 * side) {
             let grid = WindowGrid(

@@ -3,7 +3,7 @@ import Sampling
 import TestSupport
 import Testing
 
-/// The parts of a stage of refinement, against the oracle's.
+/// The parts of a refinement stage, against the oracle's.
 @Suite struct RefineParityTests {
     /// Runs whose first step was recorded part by part.
     static let traced = Fixtures.refinements.flatMap { fixture in

@@ -13,8 +13,8 @@ import Testing
         return try Scheduler(kind, config: config, steps: 4, choice: choice)
     }
 
-    /// Those of few-step models are the ones that they were distilled on: of Turbo, Lightning and Hyper-SD
-    /// 249 is the last of four trailing timesteps, of LCM 259 is the last of four.
+    /// Few-step models use the timesteps that they were distilled on: for Turbo, Lightning and Hyper-SD, 249 is the
+    /// last of four trailing timesteps; for LCM, 259 is the last of four.
     @Test(arguments: [
         (SchedulerKind.ddim, 1, [249]), (.ddim, 2, [249, 124]), (.euler, 2, [249, 124]),
         (.eulerAncestral, 1, [249]), (.dpmSolver, 4, [249, 187, 124, 61]),
@@ -87,7 +87,7 @@ import Testing
         func length(_ x: Tensor) -> Double {
             x.values.reduce(0) { $0 + Double($1 * $1) }.squareRoot()
         }
-        // Of two vectors of one length every mixture has it, too.
+        // Every mixture of two vectors of equal length has that length, too.
         let scaled = b * Float(length(a) / length(b))
         for share in [0.1, 0.5, 0.8] {
             #expect(abs(length(Sphere.mix(a, scaled, share: share)) / length(a) - 1) < 1e-5)

@@ -19,7 +19,7 @@ import Testing
         )
     }
 
-    /// The largest difference of two tensors.
+    /// The largest difference between two tensors.
     private func distance(_ a: Tensor, _ b: Tensor) -> Float {
         (a - b).withFloats { $0.map(abs).max() ?? 0 }
     }
@@ -41,7 +41,7 @@ import Testing
         let restored = means.restored(in: drifted, grid, weight)
         let (before, after) = (distance(drifted, latent), distance(restored, latent))
         #expect(before > 0.3)
-        // The more windows share, the less it is clear whose drift it was.
+        // The more windows share, the less clear it is which of them has drifted.
         let share: Float = stride == .window ? 1e-5 : weight == .gaussian ? 0.2 : 0.5
         #expect(after < share * before, "\(before) \(after)")
         let left = WindowMeans(of: restored, in: grid, weight).values

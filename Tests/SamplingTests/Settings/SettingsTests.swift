@@ -11,7 +11,7 @@ import Testing
         usesTimeIDs: false
     )
 
-    /// Another value than the default, for every setting.
+    /// A value other than the default, for every setting.
     static let others: [String: JSON] = [
         "size": .string("2048x1032"), "steps": .number(7), "guidance": .number(3.25),
         "decode-margin": .number(2), "guidance-interval": .array([.number(0.25), .number(5)]),
@@ -68,7 +68,7 @@ import Testing
         #expect(try JSON(JSON.object(told).text.utf8, place: "text").object == told)
     }
 
-    /// Pictures that do not use a later setting stay the same bytes.
+    /// Pictures that do not use newer settings keep the same bytes.
     @Test func defaultsAreRecordedAsBefore() {
         #expect(
             Set(settings().json.keys) == [

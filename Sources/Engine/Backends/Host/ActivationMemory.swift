@@ -1,22 +1,22 @@
-/// The memory of activations.
+/// Memory for activations.
 ///
-/// A network allocates the same buffers in the same order whenever it evaluates inputs of one shape. The first
-/// evaluation of a shape is recorded; in all later ones every buffer has its place in one block, and
-/// nothing is allocated. Used by one thread at a time.
+/// A network allocates the same buffers in the same order whenever it evaluates inputs of the same shape. The first
+/// evaluation of a shape is recorded. In all later ones, every buffer has a fixed place in one block, and nothing is
+/// allocated. Used by one thread at a time.
 final class ActivationMemory {
     private let pool = BufferPool()
     private var plans: [[Int]: MemoryPlan] = [:]
     private var block = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     private var mode = Mode.outside
-    /// Buffers of the running evaluation that are still held.
+    /// Buffers of the current evaluation that are still in use.
     private var held = 0
 
-    /// How a request for memory is answered.
+    /// How a request for memory is served.
     private enum Mode {
         case outside
         /// The first evaluation of its shape: the lifetime of every buffer is recorded.
         case recording([MemoryPlan.Life], clock: Int)
-        /// By the plan; the index of the next buffer.
+        /// Buffers are placed according to the plan; `next` is the index of the next one.
         case planned(MemoryPlan, next: Int)
     }
 
@@ -25,10 +25,10 @@ final class ActivationMemory {
     /// Number of allocations from the system.
     private(set) var allocations = 0
 
-    /// Runs one evaluation, all of whose buffers are freed when it ends.
+    /// Runs one evaluation and frees all its buffers when it ends.
     ///
     /// - Parameters:
-    ///   - shape: determines the sequence of its buffers
+    ///   - shape: determines the sequence of buffers
     ///   - body: the evaluation
     /// - Returns: what `body` returns
     /// - Throws: what `body` throws
@@ -59,7 +59,7 @@ final class ActivationMemory {
     /// Returns free memory to the system.
     func drain() { pool.drain() }
 
-    /// A buffer of at least `bytes` bytes, aligned for every kernel, its contents undefined.
+    /// Returns an uninitialised buffer of at least `bytes` bytes, aligned for every kernel.
     func take(_ bytes: Int) -> Buffer {
         let wanted = max(MemoryPlan.alignment, bytes)
         switch mode {
@@ -119,7 +119,7 @@ final class ActivationMemory {
     }
 }
 
-/// A buffer that is returned when it is released.
+/// A buffer that is given back when it is released.
 final class Buffer {
     private let bytes: UnsafeMutableRawBufferPointer
     private let release: (UnsafeMutableRawBufferPointer) -> Void

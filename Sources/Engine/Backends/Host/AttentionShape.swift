@@ -1,4 +1,4 @@
-/// `[batch, rows, stride]`, of which a range of columns is used.
+/// Shape of an attention operand: `[batch, rows, stride]`, of which a range of columns is used.
 struct AttentionShape {
     let batch: Int
     let rows: Int
@@ -11,7 +11,7 @@ struct AttentionShape {
         (batch, rows, stride) = (shape[0], shape[1], shape[2])
     }
 
-    /// The shapes of the operands of an attention, which must fit together.
+    /// The shapes of the operands of an attention; traps if they do not match.
     static func check(
         _ queries: Columns,
         _ keys: Columns,

@@ -1,18 +1,18 @@
-/// Memory that is reused instead of being returned to the system: faulting in fresh pages takes as long as the
-/// arithmetic on them.
+/// Memory that is reused instead of being returned to the system: faulting in fresh pages takes as
+/// long as the arithmetic on them.
 final class BufferPool {
     private var free: [UnsafeMutableRawBufferPointer] = []
 
     deinit { drain() }
 
-    /// Buffers of this many bytes or more are too large to keep.
+    /// Size in bytes from which buffers count as large; these are not kept when none of them fits.
     private static let large = 16 << 20
 
-    /// At least `bytes` bytes, aligned for every kernel, their contents undefined; whether they are new.
+    /// Returns an uninitialised buffer of at least `bytes` bytes, aligned for every kernel, and whether it was newly allocated.
     ///
-    /// A free buffer serves when it is large enough and at most twice as large as needed, or an eighth
-    /// larger where it is large. Where none fits, the large free buffers go back to the system first: a decoder, whose pictures grow from
-    /// layer to layer, must not hold the memory of every layer at once.
+    /// A free buffer is reused if it is large enough and at most twice as large as needed (for large ones, at most an
+    /// eighth larger). If none fits, the large free buffers go back to the system first: a decoder, whose pictures grow
+    /// from layer to layer, must not hold the memory of every layer at once.
     func take(_ bytes: Int) -> (UnsafeMutableRawBufferPointer, isNew: Bool) {
         var best: Int?
         let limit = bytes < Self.large ? 2 * bytes : bytes + bytes / 8

@@ -1,8 +1,8 @@
-/// How a number of an activation is stored. The raw values are those of `CKernels.h`.
+/// Element type of an activation. The raw values are those of `CKernels.h`.
 package enum Element: Int32 {
     case float32 = 0
     case bfloat16 = 1
 
-    /// Bytes of one.
+    /// Bytes per element.
     package var size: Int { self == .float32 ? 4 : 2 }
 }

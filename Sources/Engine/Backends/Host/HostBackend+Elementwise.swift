@@ -1,6 +1,6 @@
 import CKernels
 
-/// Elementwise operations, and those that only move elements.
+/// Elementwise operations, and operations that only move elements.
 extension HostBackend {
     /// Elements per block of work.
     private static let elementsPerBlock = 1 << 16

@@ -24,7 +24,7 @@ extension HostBackend {
         let result = overwriting ? x : make(x.shape)
         let (from, out, size) = (pointer(x), pointer(result), element.size)
         let blocks = (pixels + Self.pixelsPerBlock - 1) / Self.pixelsPerBlock
-        // Per block: the sum, then the sum of squares, of every channel.
+        // Per block: the sum of every channel, then the sum of squares of every channel.
         let momentsMemory = memory.take(n * blocks * 2 * channels * MemoryLayout<Double>.stride)
         let moments = momentsMemory.start.assumingMemoryBound(to: Double.self)
         threads.run(n * blocks) { index, _ in
@@ -41,7 +41,7 @@ extension HostBackend {
                 element.rawValue
             )
         }
-        // Per picture: the factor, then the summand, of every channel.
+        // Per picture: the factor of every channel, then the offset of every channel.
         let scalesMemory = memory.take(n * 2 * channels * MemoryLayout<Float>.stride)
         let scales = scalesMemory.start.assumingMemoryBound(to: Float.self)
         let biasMemory = memory.take(n * channels * MemoryLayout<Float>.stride)
@@ -117,15 +117,15 @@ extension HostBackend {
     }
 }
 
-/// Sums over the pixels of one picture, of every channel, in borrowed memory.
+/// Per-channel sums over the pixels of one picture, in borrowed memory.
 private struct ChannelMoments {
-    /// Σ x and Σ x² of every channel.
+    /// Σ x of every channel, then Σ x² of every channel.
     private let sums: UnsafeMutablePointer<Double>
     private let squares: UnsafeMutablePointer<Double>
     private let channels: Int
     private let pixels: Int
 
-    /// Adds up the blocks, each the sums and then the sums of squares of every channel, in the first one.
+    /// Adds up all blocks in the first one; each holds the sums, then the sums of squares, of every channel.
     init(adding moments: UnsafeMutablePointer<Double>, blocks: Int, channels: Int, pixels: Int) {
         for i in 2 * channels..<max(2, 2 * blocks) * channels {
             moments[i % (2 * channels)] += moments[i]
@@ -134,7 +134,7 @@ private struct ChannelMoments {
         (self.channels, self.pixels) = (channels, pixels)
     }
 
-    /// The sums of x + bias: Σ (x + b)² = Σ x² + 2 b Σ x + n b²
+    /// Turns the sums of x into those of x + bias: Σ (x + b)² = Σ x² + 2 b Σ x + n b²
     func shift(by bias: UnsafePointer<Float>) {
         for c in 0..<channels {
             let (b, n) = (Double(bias[c]), Double(pixels))
@@ -143,7 +143,7 @@ private struct ChannelMoments {
         }
     }
 
-    /// Writes the normalisation as x · a + b for every channel: all a first, then all b.
+    /// Writes the normalisation as x · a + b per channel: first every a, then every b.
     func normalise(
         groups: Int,
         epsilon: Float,

@@ -1,6 +1,6 @@
 import CKernels
 
-/// Parts of pictures, and normalisation by given statistics.
+/// Regions of pictures, and normalisation by given statistics.
 extension HostBackend {
     /// Pixels per block of work.
     private static let pixelsPerBlock = 1024
@@ -37,7 +37,7 @@ extension HostBackend {
         }
     }
 
-    /// Runs of neighbouring pixels, whose sums are accumulated together.
+    /// Runs of adjacent pixels whose sums are accumulated together.
     private static func runs(of shape: [Int], in region: Region?) -> [(first: Int, count: Int)] {
         guard let region else {
             let pixels = shape.dropLast().reduce(1, *)
@@ -84,7 +84,6 @@ extension HostBackend {
         let pixels = x.shape.dropLast().reduce(1, *)
         scales.withUnsafeBufferPointer { scales in
             guard let start = scales.baseAddress else { return }
-            nonisolated(unsafe) let own = start
             threads.run((pixels + step - 1) / step) { block, _ in
                 let at = block * step * channels * element.size
                 tessera_scale_shift(
@@ -92,8 +91,8 @@ extension HostBackend {
                     out + at,
                     min(step, pixels - block * step),
                     channels,
-                    own,
-                    own + channels,
+                    start,
+                    start + channels,
                     f.rawValue,
                     element.rawValue
                 )

@@ -1,23 +1,23 @@
 import CKernels
 
-/// What the backends that compute on the processor share: memory, normalisation, and the operations
-/// that only move or map elements. Subclasses add products, convolutions and attention.
+/// The common part of the backends that run on the processor: memory, normalisation, and operations that only move or
+/// map elements. Subclasses add matrix products, convolutions and attention.
 ///
-/// The sizes of blocks depend on the shape of one picture alone, so results are bit-identical for every
-/// number of threads and in every batch.
+/// Block sizes depend only on the shape of one picture, so results do not depend on the number of threads or on the batch
+/// size, to the bit.
 package class HostBackend {
-    /// Rows (pixels or tokens) of one block.
+    /// Rows (pixels or tokens) per block.
     static let rowsPerBlock = 192
 
-    /// How activations are stored.
+    /// Element type of activations.
     let element: Element
     let threads: ThreadPool
     let memory = ActivationMemory()
     private let weights: any WeightMemory
     private var scratch: [ScratchBuffer]
 
-    /// A backend that computes with `threads` threads, the caller's among them, and keeps the weights of
-    /// its layers in `weights`.
+    /// Makes a backend that computes with `threads` threads, including the caller's, and keeps the
+    /// weights of its layers in `weights`.
     init(element: Element, threads count: Int, weights: any WeightMemory) {
         self.weights = weights
         self.element = element
@@ -41,7 +41,7 @@ package class HostBackend {
         }
     }
 
-    /// Number of allocations of activation memory from the system.
+    /// How many times activation memory was allocated from the system.
     package var allocations: Int { memory.allocations }
 
     package func evaluating<T>(_ shape: [Int], _ body: () throws -> T) rethrows -> T {
@@ -79,7 +79,7 @@ package class HostBackend {
 
     package var isFilled: Bool { weights.isFilled }
 
-    /// Stores a layer's weights, `size` bytes as `pack` writes them, and its bias.
+    /// Stores a layer's weights, `size` bytes written by `pack`, and its bias.
     ///
     /// - Throws: whatever `read` throws, and errors of files that hold prepared weights
     func keep(
@@ -129,12 +129,12 @@ package class HostBackend {
         )
     }
 
-    /// A new, uninitialised activation.
+    /// Allocates an uninitialised activation.
     func make(_ shape: [Int]) -> Activation {
         Activation(shape: shape, storage: memory.take(shape.reduce(element.size, *)))
     }
 
-    /// The memory of an activation, which lives as long as the activation is held.
+    /// The memory of an activation; valid while the activation is held.
     func pointer(_ activation: Activation) -> UnsafeMutableRawPointer {
         guard let buffer = activation.storage as? Buffer else {
             preconditionFailure("an activation of another backend")
@@ -142,7 +142,7 @@ package class HostBackend {
         return buffer.start
     }
 
-    /// The vectors or the table behind a handle.
+    /// The vectors or table behind a handle.
     func matrix(_ storage: AnyObject) -> Matrix {
         guard let matrix = storage as? Matrix else {
             preconditionFailure("weights of another backend")
@@ -150,7 +150,7 @@ package class HostBackend {
         return matrix
     }
 
-    /// Working memory of one thread, of at least `count` floats.
+    /// Working memory of one thread for at least `count` floats.
     func scratch(lane: Int, _ count: Int) -> UnsafeMutablePointer<Float> {
         scratch[lane].pointer(count)
     }
@@ -175,7 +175,7 @@ class KeptLayer {
     }
 }
 
-/// A vector or a table in its natural order, and a second vector where there are two.
+/// A vector or table in row-major order, and an optional second vector.
 final class Matrix {
     let weight: Tensor
     let bias: Tensor?
@@ -185,7 +185,7 @@ final class Matrix {
         self.bias = bias
     }
 
-    /// Lends the matrix and the bias.
+    /// Passes pointers to the matrix and the bias, valid for the call.
     func withFloats(_ body: (UnsafePointer<Float>, UnsafePointer<Float>?) -> Void) {
         weight.withFloats { w in
             guard let start = w.baseAddress else { return }
@@ -195,7 +195,7 @@ final class Matrix {
     }
 }
 
-/// Working memory of one thread; grows to the largest request.
+/// Working memory of one thread; grows to the largest request so far.
 final class ScratchBuffer {
     private var floats = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
 

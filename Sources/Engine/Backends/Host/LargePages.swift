@@ -1,12 +1,12 @@
 import Foundation
 
-/// Memory that the system may back with huge pages, which saves TLB misses. No effect where the system does not
-/// support them.
+/// Memory that the system may back with huge pages, which saves TLB misses. No effect where the
+/// system does not support them.
 enum LargePages {
-    /// Bytes of a huge page.
+    /// Size of a huge page in bytes.
     private static let page = 2 << 20
 
-    /// At least `bytes` bytes, aligned for every kernel, uninitialised; free them with `deallocate()`.
+    /// Allocates at least `bytes` bytes, aligned for every kernel, uninitialised; free them with `deallocate()`.
     static func allocate(_ bytes: Int) -> UnsafeMutableRawBufferPointer {
         guard bytes >= page else {
             return .allocate(byteCount: bytes, alignment: MemoryPlan.alignment)

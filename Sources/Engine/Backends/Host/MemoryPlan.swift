@@ -1,7 +1,7 @@
-/// Where each buffer of an evaluation lies in one block of memory: buffers whose lifetimes do not overlap may
-/// share memory.
+/// Assigns each buffer of an evaluation a place in one block of memory. Buffers whose lifetimes do
+/// not overlap may share memory.
 package struct MemoryPlan: Equatable {
-    /// One buffer's lifetime: from allocation to release, on one clock.
+    /// The lifetime of one buffer, from allocation to release, on a clock that all buffers share.
     package struct Life: Equatable {
         package let bytes: Int
         package let taken: Int
@@ -12,15 +12,16 @@ package struct MemoryPlan: Equatable {
         }
     }
 
-    /// Offset and bytes of every buffer, in the order in which they are taken.
+    /// Offset and size in bytes of every buffer, in the order of allocation.
     package let places: [(offset: Int, bytes: Int)]
-    /// Bytes of the block.
+    /// Size of the block in bytes.
     package let size: Int
 
     /// Alignment of buffers, in bytes.
     package static let alignment = 64
 
-    /// Largest first, each buffer at the lowest offset where it overlaps no buffer alive at the same time.
+    /// Places the largest buffers first, each at the lowest offset where it overlaps no buffer
+    /// that is alive at the same time.
     package init(_ lives: [Life]) {
         var places = lives.map { (offset: 0, bytes: $0.bytes) }
         var placed: [Int] = []

@@ -4,10 +4,10 @@ import Synchronization
 
 /// A fixed set of threads that share numbered blocks of work.
 ///
-/// The caller is one of them: a pool of one starts none. Any thread may run any block, so a block
-/// must not depend on which thread runs it; then results are bit-identical for every number of threads.
+/// The caller is one of them: a pool of one starts no thread. Any thread may run any block, and a block's result must
+/// not depend on which thread runs it. Then results do not depend on the number of threads, to the bit.
 package final class ThreadPool {
-    /// Threads that compute, the caller among them. `lane` in `run` is below this.
+    /// Number of threads that compute, including the caller. `lane` in `run` is below this.
     package let lanes: Int
     private let workers: WorkerPool
 
@@ -30,43 +30,44 @@ package final class ThreadPool {
     }
 }
 
-/// What the threads of a pool share; they keep it alive, not the pool.
+/// The state that a pool's threads share; they keep it alive, not the pool.
 ///
-/// A network has about a thousand rounds, most of them some microseconds to a few milliseconds long. Waking a sleeping
-/// thread for each would take a noticeable share of that, more so on a virtual machine, so a waiting thread spins for a
-/// while before it sleeps. Nobody waits for a thread that has not woken: the helpers that are awake when a round begins
-/// share it with the caller; a late one finds the round over and skips it.
+/// A network takes about a thousand rounds, most of them some microseconds to a few milliseconds long. Waking a
+/// sleeping thread for each would take a noticeable share of that time, more so on a virtual machine, so a waiting
+/// thread spins for a while before it sleeps. Nobody waits for a thread that has not woken up: the helpers that are
+/// awake when a round begins share it with the caller; a late one finds the round over and skips it.
 ///
-/// `@unchecked Sendable`: `state` is read and written only under `condition`; a round's body is called
-/// only between the start of `run` and its return, which waits for every helper that has joined.
+/// `@unchecked Sendable`: once the threads have started, `state` is accessed only while holding `condition`'s lock, and
+/// the other variables are atomic. A round's body is not Sendable, but it is called only while `run` is running: `run`
+/// returns only after every helper that has joined the round has left it.
 private final class WorkerPool: @unchecked Sendable {
-    /// One round of blocks. The caller of `run` outlives it.
+    /// One round of blocks. Does not outlive the call of `run`.
     struct Round {
         let count: Int
         let body: (_ block: Int, _ lane: Int) -> Void
     }
 
     private struct State {
-        /// The round that may be joined.
+        /// The round that helpers may join.
         var round: Round?
         var number = 0
-        /// Helpers that have joined the round and not yet left it.
+        /// Helpers that have joined the round and not left it yet.
         var joined = 0
-        /// Whether the caller sleeps until all helpers have left.
+        /// Whether the caller is asleep, waiting for all helpers to leave.
         var awaited = false
         /// Helpers that are still running.
         var living = 0
         var stopping = false
     }
 
-    /// Iterations that a waiting thread spins, some tens of nanoseconds each, before it sleeps.
+    /// Iterations, some tens of nanoseconds each, that a waiting thread spins before it sleeps.
     private static let spins = 4000
 
     private let condition = NSCondition()
     private var state = State()
     private let next = Atomic<Int>(0)
-    /// `state.number` and `state.joined` for spinning threads. Updated after the lock is released, so that nobody who
-    /// reads them has to wait for it; they may be late, and `state` itself decides.
+    /// Copies of `state.number` and `state.joined` for spinning threads. They are updated after the lock is released,
+    /// so that readers never wait for it; they may lag behind, and `state` itself decides.
     private let announced = Atomic<Int>(0)
     private let working = Atomic<Int>(0)
 
@@ -82,7 +83,7 @@ private final class WorkerPool: @unchecked Sendable {
         }
     }
 
-    /// Ends the threads and waits until they have left their last instructions.
+    /// Ends the threads and waits until they have exited.
     func stop() {
         condition.withLock {
             state.stopping = true
@@ -115,7 +116,7 @@ private final class WorkerPool: @unchecked Sendable {
         }
     }
 
-    /// Takes blocks until none is left.
+    /// Takes blocks until none are left.
     private func take(_ round: Round, lane: Int) {
         while true {
             let block = next.add(1, ordering: .relaxed).oldValue
@@ -124,7 +125,7 @@ private final class WorkerPool: @unchecked Sendable {
         }
     }
 
-    /// Spins; returns when `isTime`, or when it is better to sleep.
+    /// Spins until `isTime`, or until it is better to sleep.
     private func spin(_ isTime: () -> Bool) {
         for _ in 0..<Self.spins {
             if isTime() { return }
@@ -149,10 +150,11 @@ private final class WorkerPool: @unchecked Sendable {
         }
     }
 
-    /// Waits for a round after number `seen` and runs blocks of it; returns whether it was still open, or nil at the end.
+    /// Waits for a round after number `seen` and runs blocks of it. Returns whether it was
+    /// still open, or nil at the end.
     ///
-    /// Never inlined: the caller of `run` owns the round's body, so no copy of it may be left when a helper says that it
-    /// has left the round.
+    /// Never inlined: the caller of `run` owns the round's body, so no copy of it may be left once a helper has
+    /// reported that it left the round.
     @inline(never) private func takePart(after seen: inout Int, lane: Int) -> Bool? {
         spin { announced.load(ordering: .acquiring) != seen }
         condition.lock()

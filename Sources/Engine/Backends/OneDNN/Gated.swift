@@ -1,14 +1,13 @@
 import CKernels
 
-/// Gated layers: values and gates of a block of rows and outputs stay in the L2 cache until they are
-/// multiplied.
+/// Gated layers: the values and gates of a block of rows and outputs stay in the L2 cache until they are multiplied.
 extension OneDNNBackend {
-    /// Maximum outputs of a block.
+    /// Maximum number of outputs per block.
     private static let maxOfBlock = 640
 
     package func panelOfGates(outputs: Int) -> Int {
         let panels = (outputs + Self.maxOfBlock - 1) / Self.maxOfBlock
-        // A multiple of what oneDNN computes side by side.
+        // A multiple of the number of outputs that oneDNN computes side by side.
         return ((outputs + panels - 1) / panels + 63) / 64 * 64
     }
 
@@ -64,7 +63,7 @@ extension OneDNNBackend {
     }
 }
 
-/// Some rows and neighbouring outputs of one picture; its places are in bytes.
+/// A range of rows and adjacent outputs of one picture; `from` and `to` are byte offsets.
 private struct GatedBlock {
     let value: Product
     let gate: Product
@@ -73,17 +72,17 @@ private struct GatedBlock {
     let from: Int
     let to: Int
 
-    /// Bytes of the values or of the gates, in whole cache lines.
+    /// Bytes for the values or for the gates, rounded up to whole cache lines.
     func room(of element: Element) -> Int { (rows * outputs * element.size + 63) / 64 * 64 }
 
-    /// Bytes of working memory, in whole cache lines.
+    /// Bytes of working memory, rounded up to whole cache lines.
     func scratchSize(of element: Element) -> Int {
         let own = max(value.operation.scratchSize, gate.operation.scratchSize)
         return 2 * room(of: element) + (own + 63) / 64 * 64
     }
 }
 
-/// A product with its weights.
+/// A matrix product with its weights.
 private struct Product {
     let operation: Operation
     let weights: UnsafeRawPointer

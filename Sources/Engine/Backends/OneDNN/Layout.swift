@@ -1,13 +1,14 @@
 import CKernels
 import COneDNN
 
-/// How the weights of an operation lie in memory: as oneDNN wants them, or panel by panel as oneDNN wants each
-/// panel in float32, but rounded to bfloat16.
+/// The memory layout of an operation's weights: oneDNN's own layout, or panel by panel the layout that oneDNN uses for
+/// each panel in float32, rounded to bfloat16.
 final class Layout {
-    /// Of a panel of full width, and of the last one; or of the only one.
+    /// Layouts of a full-width panel (`raw`) and of a narrower last panel (`rest`); without
+    /// panels, `raw` covers all outputs.
     let raw: tessera_dnnl_layout
     private let rest: tessera_dnnl_layout?
-    /// Nil where weights are multiplied as they are stored.
+    /// Nil if weights are multiplied as they are stored.
     let panels: Panels?
 
     init(_ extents: Extents, element: Element, _ multiplication: Multiplication) {
@@ -46,7 +47,7 @@ final class Layout {
         return rest
     }
 
-    /// Floats of a panel's weights in float32.
+    /// Number of float32 elements in a panel's packed weights.
     func floats(of panel: Int) -> Int { tessera_dnnl_packed_size(raw(of: panel)) / 4 }
 
     /// Bytes of packed weights.
@@ -55,7 +56,7 @@ final class Layout {
         return panels.all.indices.reduce(0) { $0 + floats(of: $1) * 2 }
     }
 
-    /// Whether weights packed for this layout can be used with the other.
+    /// Whether weights packed for this layout also suit the other one.
     func isSame(as other: Layout) -> Bool {
         if self === other { return true }
         guard panels == other.panels, tessera_dnnl_same_layout(raw, other.raw) != 0 else {
@@ -65,7 +66,7 @@ final class Layout {
         return tessera_dnnl_same_layout(rest, others) != 0
     }
 
-    /// Packs weights in their natural order into `size` bytes.
+    /// Packs row-major weights into `size` bytes.
     func pack(_ weights: Tensor, into memory: UnsafeMutableRawPointer) {
         let depth = weights.count / weights.shape[0]
         weights.withFloats { from in
@@ -76,7 +77,7 @@ final class Layout {
         }
     }
 
-    /// Packs what was packed for another layout, with the same panels, into `size` bytes.
+    /// Repacks weights from another layout with the same panels into `size` bytes.
     func pack(
         _ packed: UnsafeRawPointer,
         of other: Layout,
@@ -98,8 +99,8 @@ final class Layout {
         }
     }
 
-    /// Fills `memory` panel by panel; `fill` gets the panel, its first output and where to write, and
-    /// returns 0 unless it failed.
+    /// Fills `memory` panel by panel. `fill` gets the panel, its first output and where to
+    /// write; it returns 0 on success.
     private func each(
         into memory: UnsafeMutableRawPointer,
         _ fill: (_ panel: Int, _ first: Int, UnsafeMutableRawPointer) -> Int32

@@ -1,21 +1,20 @@
 import CKernels
 import COneDNN
 
-/// Products and convolutions by oneDNN (most 3×3 convolutions by Winograd's method), channels last, with weights packed once and
-/// the operation after a product fused into it; float32, or bfloat16 with float32 sums.
+/// Matrix products and convolutions by oneDNN (most 3×3 convolutions by Winograd's method), channels-last, with weights
+/// packed once and the following operation fused; float32, or bfloat16 with float32 sums.
 ///
-/// With oneDNN's own threading, the bits of a result would depend on the number of threads and on the batch. So each of
-/// its operations computes a block of one picture in one thread, and our pool
-/// distributes the blocks.
+/// With oneDNN's own threading, the bits of a result would depend on the number of threads and on the batch. So each
+/// oneDNN operation computes a block of one picture in one thread, and our pool distributes the blocks.
 package final class OneDNNBackend: HostBackend, Backend {
-    /// Queries of one block of attention.
+    /// Queries per block of attention.
     private static let queriesPerBlock = 96
-    /// Maximum rows of one block of a product.
+    /// Maximum rows per block of a matrix product.
     static let rowsOfProduct = 256
-    /// Bands that a convolution of a picture is cut into, each of at least `minLines` lines.
+    /// Number of bands that a picture is split into for a convolution, each of at least `minLines` lines.
     private static let bands = 8
     private static let minLines = 4
-    /// The band that weights of a kernel are packed for.
+    /// The shape of band that a kernel's weights are packed for.
     private static func defaultBand(kernel: Int) -> Extents.Picture {
         Extents.Picture(
             height: 15 + kernel,
@@ -24,14 +23,14 @@ package final class OneDNNBackend: HostBackend, Backend {
         )
     }
 
-    /// Maximum bytes of a band's lines once widened, where they are widened.
+    /// Maximum size of a band's lines after widening, in bytes.
     private static let roomOfBand = 4 << 20
 
     private let multiplication: Multiplication
     private var layouts: [Extents: Layout] = [:]
     private var operations: [Operation.Shape: Operation] = [:]
 
-    /// A backend that stores numbers as `element`; for the others see `HostBackend`.
+    /// Makes a backend that stores elements as `element`; for the other arguments see `HostBackend`.
     init(
         element: Element,
         _ multiplication: Multiplication,
@@ -44,7 +43,7 @@ package final class OneDNNBackend: HostBackend, Backend {
 
     private var isWidened: Bool { multiplication == .widened && element == .bfloat16 }
 
-    /// Whether products are of float32 numbers, however they are stored.
+    /// Whether products multiply float32 values, whatever the stored type.
     var multipliesFloats: Bool { isWidened || element == .float32 }
 
     package func prepareLinear(
@@ -81,7 +80,7 @@ package final class OneDNNBackend: HostBackend, Backend {
         )
     }
 
-    /// Keeps the weights of a convolution that oneDNN computes.
+    /// Stores the weights of a convolution that oneDNN computes.
     private func prepareDirect(
         _ inputs: Int,
         _ outputs: Int,
@@ -99,7 +98,7 @@ package final class OneDNNBackend: HostBackend, Backend {
         return try keep(usual, [outputs, inputs, kernel, kernel], hasBias: true, read)
     }
 
-    /// Stores weights of a shape in the layout for the most common extents.
+    /// Stores weights of a given shape in the layout for the most common extents.
     private func keep(
         _ usual: Extents,
         _ shape: [Int],
@@ -168,7 +167,7 @@ package final class OneDNNBackend: HostBackend, Backend {
         let (line, outLine) = (width * weights.inputs, shape[2] * weights.outputs)
         let maxLines = linesOfBand(height: shape[1], line: line)
         let blocks = Bands(of: shape[1], limit: maxLines).map { lines in
-            // The lines of the picture under the kernel, of which some may be padding.
+            // The input lines under the kernel; some may be padding.
             let first = lines.lowerBound * weights.stride - padding.top
             let end = (lines.upperBound - 1) * weights.stride - padding.top + weights.kernel
             let own = max(0, first)..<min(height, end)
@@ -212,8 +211,8 @@ package final class OneDNNBackend: HostBackend, Backend {
         return result
     }
 
-    /// Maximum lines of one band of a convolution whose input has `line` numbers per line. Where weights are widened
-    /// for every band, fewer and higher bands do it less often, as long as their lines stay in a cache.
+    /// Maximum lines per band of a convolution whose input has `line` elements per line. If weights are widened for
+    /// every band, fewer and taller bands widen them less often, as long as their lines fit in a cache.
     private func linesOfBand(height: Int, line: Int) -> Int {
         let bands = isWidened ? Self.bands / 2 : Self.bands
         let even = (height + bands - 1) / bands
@@ -288,7 +287,7 @@ package final class OneDNNBackend: HostBackend, Backend {
     }
 
     private func layout(_ extents: Extents) -> Layout {
-        // The layout of a matrix is one for all numbers of rows.
+        // The layout of a matrix does not depend on the number of rows.
         var key = extents
         if case .product(_, let inputs, let outputs) = extents {
             key = .product(rows: 1, inputs: inputs, outputs: outputs)
@@ -317,15 +316,16 @@ package final class OneDNNBackend: HostBackend, Backend {
         return new
     }
 
-    /// One block of every picture: what to compute, and at which elements of a picture it begins.
+    /// One block of every picture: the operation, and the offsets (in elements from the start of a
+    /// picture) of its input and output.
     private struct Block {
         let operation: Operation
         let from: Int
         let to: Int
     }
 
-    /// Computes every block of every picture; `pictures` are their number and their elements before and
-    /// after.
+    /// Computes every block of every picture; `pictures` holds the number of pictures and the elements per picture of
+    /// the input and of the output.
     private func run(
         _ blocks: [Block],
         _ x: Activation,
@@ -355,7 +355,7 @@ package final class OneDNNBackend: HostBackend, Backend {
     }
 }
 
-/// Rows `0 ..< count` in bands of at most `limit`, all but the last of one size.
+/// Splits rows `0 ..< count` into bands of at most `limit`, all of the same size except the last.
 struct Bands: Sequence {
     private let count: Int
     private let step: Int

@@ -1,7 +1,7 @@
 import CKernels
 import COneDNN
 
-/// A product or a convolution of one shape, compiled by oneDNN. Any thread may run it.
+/// A matrix product or convolution of one shape, compiled by oneDNN. Any thread may run it.
 final class Operation {
     /// What an operation is compiled for.
     struct Shape: Hashable {
@@ -12,10 +12,11 @@ final class Operation {
     }
 
     let layout: Layout
-    /// Bytes of working memory that a run needs.
+    /// Bytes of working memory that one run needs.
     let scratchSize: Int
     private let shape: Shape
-    /// For panels of full width and for the last one; or for the only one.
+    /// Operations for full-width panels (`raw`) and for a narrower last panel (`rest`); without
+    /// panels, `raw` covers all outputs.
     private let raw: tessera_dnnl_operation
     private let rest: tessera_dnnl_operation?
     /// Bytes of oneDNN's own working memory.
@@ -30,7 +31,7 @@ final class Operation {
             scratchSize = ownScratch
             return
         }
-        // What comes after is added where the result is rounded.
+        // The fused second operand is applied where the result is rounded.
         func compiled(_ panel: Int, _ width: Int) -> tessera_dnnl_operation {
             let part = Shape(
                 extents: shape.extents.with(outputs: width),
@@ -75,7 +76,7 @@ final class Operation {
         tessera_dnnl_free_operation(rest)
     }
 
-    /// Computes; every pointer must point to what the shape requires.
+    /// Runs the operation; every pointer must point to memory of the size that the shape requires.
     func run(
         _ input: UnsafeRawPointer,
         _ weights: UnsafeRawPointer,

@@ -1,14 +1,14 @@
 import CKernels
 import COneDNN
 
-/// What oneDNN compiles: a product or a convolution of one shape.
+/// What oneDNN compiles: a matrix product or convolution of one shape.
 enum Extents: Hashable {
     /// A matrix `[outputs, inputs]` times `rows` rows.
     case product(rows: Int, inputs: Int, outputs: Int)
     /// Weights `[outputs, inputs, kernel, kernel]` over one picture.
     case convolution(Picture, inputs: Int, outputs: Int, kernel: Int, stride: Int)
 
-    /// What a convolution runs over.
+    /// The input of a convolution.
     struct Picture: Hashable {
         let height: Int, width: Int
         let padding: Padding
@@ -37,7 +37,7 @@ enum Extents: Hashable {
         }
     }
 
-    /// Inputs, rows of outputs, and terms of the sum behind each output.
+    /// Input elements, rows of outputs, and terms in the sum of each output.
     var sizes: (inputs: Int, rows: Int, depth: Int) {
         switch self {
         case .product(let rows, let inputs, _): return (rows * inputs, rows, inputs)

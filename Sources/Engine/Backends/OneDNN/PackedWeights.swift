@@ -1,9 +1,9 @@
 /// Weights in oneDNN's layout, and their bias in float32.
 ///
-/// oneDNN's layout of weights depends on the extents of the pictures, too. Weights are packed once for the most common ones;
-/// an operation that needs another layout gets a copy.
+/// oneDNN's layout of weights also depends on the extents of the pictures. Weights are packed once for the most common
+/// extents; an operation that needs another layout gets a copy.
 final class PackedWeights: KeptLayer {
-    /// The packed bytes, for one other layout.
+    /// A copy of the packed bytes in another layout.
     private final class Copy {
         let layout: Layout
         let memory: UnsafeMutableRawPointer

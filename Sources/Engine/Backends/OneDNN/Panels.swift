@@ -1,5 +1,5 @@
-/// The outputs of an operation, cut into panels that are computed one after the other, so that a panel's
-/// weights, widened to float32, stay in the L2 cache.
+/// The outputs of an operation, split into panels that are computed one after another, so that a panel's weights,
+/// widened to float32, stay in the L2 cache.
 struct Panels: Hashable {
     /// Maximum bytes of a panel's widened weights, unless the panel has the minimum number of outputs.
     private static let room = 3 << 19
@@ -7,12 +7,12 @@ struct Panels: Hashable {
     private static let maxWidth = 512
 
     let outputs: Int
-    /// Outputs of each panel but the last.
+    /// Outputs of each panel except the last.
     let width: Int
 
     /// - Parameters:
-    ///   - outputs: of the operation
-    ///   - depth: terms of the sum behind each of them
+    ///   - outputs: outputs of the operation
+    ///   - depth: terms in the sum of each output
     init(outputs: Int, depth: Int) {
         var width = Self.maxWidth
         while width > Self.minWidth, width * depth * 4 > Self.room { width /= 2 }
@@ -20,9 +20,9 @@ struct Panels: Hashable {
         self.width = min(width, outputs)
     }
 
-    /// Number of panels of full width.
+    /// Number of full-width panels.
     var whole: Int { outputs / width }
-    /// Outputs of the last one where the width does not divide them, else 0.
+    /// Outputs of a narrower last panel; 0 if the width divides the outputs.
     var rest: Int { outputs % width }
 
     /// First output and number of outputs of each panel.

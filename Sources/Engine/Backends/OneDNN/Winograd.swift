@@ -3,26 +3,27 @@ import CKernels
 /// Kernels as `tessera_convolve_winograd` reads them, and their bias.
 final class WinogradWeights: KeptLayer {}
 
-/// 3×3 convolutions of stride 1 by Winograd's method: a quarter of the direct method's products in float32, four ninths in
-/// pairs of bfloat16 numbers, whose low precision allows no larger tiles.
+/// 3×3 convolutions of stride 1 by Winograd's method: a quarter of the direct method's multiplications in float32, four
+/// ninths in pairs of bfloat16 values, whose low precision does not allow larger tiles.
 ///
-/// Kernels are stored untransformed and are transformed a panel at a time where they are used: transformed
-/// they would take four times the memory.
+/// Kernels are stored untransformed and are transformed one panel at a time when they are used: transformed, they
+/// would take four times the memory.
 extension OneDNNBackend {
-    /// Maximum tiles of one block.
+    /// Maximum tiles per block.
     private static let tilesPerBlock = 132
-    /// Minimum blocks that a picture is cut into, where it has enough outputs.
+    /// Minimum number of blocks that a picture is split into, if it has enough outputs.
     private static let blocks = 4
-    /// Outputs of a block are a multiple of this, except for the last block.
+    /// The number of outputs per block is a multiple of this, except in the last block.
     private static let outputsPerPanel = 64
-    /// The kernel takes inputs and outputs in multiples of this.
+    /// The kernel requires inputs and outputs to be multiples of this.
     private static let lanes = 16
 
-    /// Minimum inputs and outputs for which pairs are faster: narrow layers occur in small networks, whose pictures have too
-    /// few tiles to pay for transforming the kernels.
+    /// Minimum inputs and outputs for which pairs are faster. Narrower layers occur in small networks, whose pictures
+    /// have too few tiles to pay for transforming the kernels.
     private static let fewestForPairs = 256
 
-    /// Whether a layer is computed this way: its sizes fit, and oneDNN is not asked to emulate instructions.
+    /// Whether a layer is computed with Winograd's method: its sizes must fit, and oneDNN must
+    /// not be emulating instructions.
     func servesWinograd(inputs: Int, outputs: Int, kernel: Int, stride: Int) -> Bool {
         let gains =
             multipliesFloats
@@ -31,7 +32,7 @@ extension OneDNNBackend {
             && outputs % Self.lanes == 0
     }
 
-    /// Stores the weights of such a layer.
+    /// Stores the weights of a layer that is computed with Winograd's method.
     func prepareWinograd(
         inputs: Int,
         outputs: Int,
@@ -48,7 +49,7 @@ extension OneDNNBackend {
         )
     }
 
-    /// Convolves every picture of `x` into `result`, adding `residual`, if any.
+    /// Convolves every picture of `x` into `result` and adds `residual`, if any.
     func convolve(
         _ x: Activation,
         _ weights: WinogradWeights,
@@ -72,7 +73,8 @@ extension OneDNNBackend {
         let tiles = ((to[1] + edge - 1) / edge) * ((to[2] + edge - 1) / edge)
         let groups = (tiles + Self.tilesPerBlock - 1) / Self.tilesPerBlock
         let step = (tiles + groups - 1) / groups
-        // Few tiles: the outputs are divided among the threads, too, though each block then transforms the inputs again.
+        // With few tiles, the outputs are divided among the threads too, although each block then
+        // transforms the inputs again.
         let panels = (to[3] + Self.outputsPerPanel - 1) / Self.outputsPerPanel
         let parts = min(panels, max(1, Self.blocks / groups))
         let outputs = (panels + parts - 1) / parts * Self.outputsPerPanel

@@ -2,7 +2,7 @@ import CKernels
 import COpenBLAS
 
 extension OpenBLASBackend {
-    /// Query rows per block, so that their attention weights over all keys stay within 4 MiB.
+    /// Query rows per block: few enough that their attention weights over all keys fit in 4 MiB.
     static func queryRows(keys: Int) -> Int {
         let fit = (1 << 20) / max(1, keys)
         return min(256, max(16, fit / 16 * 16))

@@ -1,23 +1,23 @@
 import CKernels
 import COpenBLAS
 
-/// Plain float32 arithmetic: convolutions are im2col and a product, block by block.
+/// Plain float32 arithmetic: a convolution is im2col and a matrix product, block by block.
 ///
-/// Products with weights read a packed form that is made once; OpenBLAS would pack the weights again
-/// for every block. Products of activations, in attention, are OpenBLAS's. Its results differ in the last bits
-/// with other row counts or numbers of threads, so here it always runs on one thread, on blocks
-/// whose sizes depend on the shape of one picture alone. Our own pool distributes all blocks.
+/// Products with weights read a packed form that is made once; OpenBLAS would pack the weights again for every block.
+/// Products of activations, in attention, use OpenBLAS. Its results differ in the last bits with other row counts or
+/// numbers of threads, so it always runs on one thread here, on blocks whose sizes depend only on the shape of one
+/// picture. Our own pool distributes all blocks.
 package final class OpenBLASBackend: HostBackend, Backend {
-    /// Outputs of one block of a linear layer; whole panels of `tessera_product`.
+    /// Outputs per block of a linear layer; a multiple of the panels of `tessera_product`.
     static let outputsPerBlock = 512
 
-    /// Done once per process, before the first product.
+    /// Initialises OpenBLAS once per process, before the first product.
     private static let library: Void = {
         tessera_wake_openblas()
         openblas_set_num_threads(1)
     }()
 
-    /// A backend that computes with `threads` threads, the caller's among them.
+    /// Makes a backend that computes with `threads` threads, including the caller's.
     init(threads count: Int, weights: any WeightMemory) {
         _ = Self.library
         super.init(element: .float32, threads: count, weights: weights)
@@ -45,7 +45,7 @@ package final class OpenBLASBackend: HostBackend, Backend {
         let depth = kernel * kernel * inputs
         let layer = try keep(depth, outputs, hasBias: true, read) { weight in
             precondition(weight.shape == [outputs, inputs, kernel, kernel], "\(weight.shape)")
-            // Inputs in the order in which im2col lays them out: kernel row, kernel column, channel.
+            // Inputs in the order of im2col: kernel row, kernel column, channel.
             return weight.channelsLast().reshaped([outputs, depth])
         }
         return ConvWeights(
@@ -57,7 +57,7 @@ package final class OpenBLASBackend: HostBackend, Backend {
         )
     }
 
-    /// Stores a matrix `[outputs, depth]` as `tessera_product` reads it.
+    /// Stores a matrix `[outputs, depth]` in the layout that `tessera_product` reads.
     private func keep(
         _ depth: Int,
         _ outputs: Int,

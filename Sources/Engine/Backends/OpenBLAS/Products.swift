@@ -111,7 +111,7 @@ extension OpenBLASBackend {
         return result
     }
 
-    /// Calls `body` for blocks of rows of the whole batch, and for `parts` parts of each.
+    /// Calls `body` for every block of rows of the whole batch, `parts` times per block.
     private func forEachBlock(
         rows: Int,
         parts: Int,
@@ -124,8 +124,8 @@ extension OpenBLASBackend {
         }
     }
 
-    /// Splits a block of rows at the boundary between two pictures of the batch; `first` counts
-    /// from the beginning of the picture and `at` from that of the batch.
+    /// Splits a block of rows at the boundaries between pictures of the batch; `first` counts rows from the start of
+    /// the picture, `at` from the start of the batch.
     private func forEachPicture(
         _ row: Int,
         _ count: Int,

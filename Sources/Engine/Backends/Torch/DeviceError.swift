@@ -1,19 +1,20 @@
-/// An operation failed on the device that a backend computes on.
+/// The failure of an operation on a backend's device.
 package struct DeviceError: Error, Equatable, Sendable, CustomStringConvertible {
     package enum Kind: Equatable, Sendable {
-        /// It may succeed with less work at once.
+        /// Out of memory. Less work at a time may succeed.
         case outOfMemory
-        /// Nothing can be computed on the device any more: driver reset, GPU lost, an earlier fault. A new process may.
+        /// Nothing can be computed on the device any more (driver reset, GPU lost, an earlier
+        /// fault). A new process may work.
         case lost
-        /// Anything else.
+        /// Any other failure.
         case failed
     }
 
     package let kind: Kind
     package let device: String
-    /// What was to be computed.
+    /// The operation that failed.
     package let operation: String
-    /// The library's own message.
+    /// PyTorch's own message.
     package let message: String
 
     package init(kind: Kind, device: String, operation: String, message: String) {
@@ -21,7 +22,7 @@ package struct DeviceError: Error, Equatable, Sendable, CustomStringConvertible 
         (self.operation, self.message) = (operation, message)
     }
 
-    /// An error by the library's message.
+    /// Makes an error from PyTorch's message; the message determines the kind.
     package init(device: String, operation: String, message: String) {
         let lower = message.lowercased()
         let kind: Kind =
@@ -41,7 +42,7 @@ package struct DeviceError: Error, Equatable, Sendable, CustomStringConvertible 
     package var description: String {
         let what =
             switch kind {
-            case .outOfMemory: "\(device) has not enough free memory for \(operation)"
+            case .outOfMemory: "\(device) does not have enough free memory for \(operation)"
             case .lost: "\(device) was lost during \(operation)"
             case .failed: "\(operation) failed on \(device)"
             }
@@ -49,41 +50,41 @@ package struct DeviceError: Error, Equatable, Sendable, CustomStringConvertible 
     }
 }
 
-/// Memory that was too small in spite of everything: what did not fit, and what would help.
+/// Errors for memory that was too small despite all retries: what did not fit, and what would help.
 extension DeviceError {
-    /// One view, `[1, height, width, channels]`.
+    /// The error for one view, `[1, height, width, channels]`.
     func atView(_ shape: [Int]) -> DeviceError {
         at(
             "one view of \(shape[2])×\(shape[1]) latent pixels",
-            "a shorter precision (--precision bf16 or f16)"
+            "a lower precision (--precision bf16 or f16)"
         )
     }
 
-    /// A half of the autoencoder, and the shape of its input.
+    /// The error for half of the autoencoder, and the shape of its input.
     func at(_ half: AutoencoderHalf, _ shape: [Int]) -> DeviceError {
         switch half {
         case .decoder:
             at(
                 "the decoder on \(shape[2])×\(shape[1]) latent pixels",
-                "a shorter precision (--precision bf16)"
+                "a lower precision (--precision bf16)"
             )
         case .encoder:
             at(
                 "the encoder on \(shape[2])×\(shape[1]) pixels",
-                "a shorter precision (--precision f16)"
+                "a lower precision (--precision f16)"
             )
         }
     }
 
-    /// The weights of a layer, `[outputs, …]`; in two bytes each where they `areShort`.
+    /// The error for the weights of a layer, `[outputs, …]`; `areShort` if they take two bytes per element.
     func atWeights(_ shape: [Int], areShort: Bool) -> DeviceError {
         at(
             "weights of \(shape.map(String.init).joined(separator: "×")) numbers",
-            areShort ? nil : "a shorter precision (--precision bf16 or f16)"
+            areShort ? nil : "a lower precision (--precision bf16 or f16)"
         )
     }
 
-    /// A chunk of a prompt, which the text encoders read in float32 whatever the precision is.
+    /// The error for a chunk of a prompt; the text encoders always run in float32.
     func atPrompt(tokens: Int) -> DeviceError {
         at(
             "the text encoders on \(tokens) tokens",

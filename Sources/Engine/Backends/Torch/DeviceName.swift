@@ -1,19 +1,19 @@
-/// A device that PyTorch computes on, as on the command line: `cpu`, `cuda:0`, `mps`.
+/// A device that PyTorch computes on, named as on the command line: `cpu`, `cuda:0`, `mps`.
 package struct DeviceName: Hashable, Sendable, RawRepresentable, CustomStringConvertible {
     package let rawValue: String
 
     /// The processor.
     package static let processor = DeviceName(kind: .cpu, index: nil)
 
-    /// Kinds of devices, by PyTorch's names. AMD's GPUs are `cuda` to it, too.
+    /// Kinds of devices, with PyTorch's names. PyTorch calls AMD's GPUs `cuda`, too.
     package enum Kind: String, CaseIterable, Sendable {
         case cpu, cuda, mps, xpu
-        /// Whether a machine may have several, told apart by a number.
+        /// Whether a machine may have several devices of this kind, told apart by a number.
         var isNumbered: Bool { self == .cuda || self == .xpu }
     }
 
     package let kind: Kind
-    /// Number of a GPU; 0 for kinds without numbers.
+    /// Number of the GPU; 0 for kinds without numbers.
     package let index: Int
 
     private init(kind: Kind, index: Int?) {
@@ -22,14 +22,14 @@ package struct DeviceName: Hashable, Sendable, RawRepresentable, CustomStringCon
         rawValue = kind.isNumbered ? "\(kind.rawValue):\(index ?? 0)" : kind.rawValue
     }
 
-    /// Number `index` of the GPUs of a kind.
+    /// GPU number `index` of a kind.
     package static func numbered(_ kind: Kind, _ index: Int) -> DeviceName {
         DeviceName(kind: kind, index: index)
     }
 
-    /// Reads a name; `cuda` is `cuda:0`.
+    /// Parses a name; `cuda` means `cuda:0`.
     ///
-    /// - Returns: nil unless it is one
+    /// - Returns: nil if it is not a valid name
     package init?(rawValue: String) {
         let parts = rawValue.split(separator: ":", omittingEmptySubsequences: false)
         guard let first = parts.first, let kind = Kind(rawValue: String(first)) else { return nil }

@@ -1,8 +1,8 @@
 import CTorch
 
-/// What the NVIDIA driver says of this host's GPUs.
+/// What the NVIDIA driver reports about this host's GPUs.
 package enum NVIDIADriver {
-    /// Degrees Celsius of the hottest GPU; nil without driver or GPU.
+    /// Temperature of the hottest GPU in degrees Celsius; nil without a driver or GPU.
     package static var temperature: Double? {
         var hottest: Int32 = -1
         for index in Int32(0)..<16 {

@@ -1,8 +1,8 @@
 import CTorch
 
-/// An argument of one of PyTorch's operators.
+/// An argument to a PyTorch operator.
 enum TorchArgument {
-    /// An optional one that is left out.
+    /// An omitted optional argument.
     case none
     case tensor(TorchTensor)
     case optional(TorchTensor?)
@@ -14,7 +14,7 @@ enum TorchArgument {
     case double(Double)
     case text(StaticString)
 
-    /// Whether a tensor in it is the result of an operation that failed.
+    /// Whether it contains a tensor that is the result of a failed operation.
     var isMissing: Bool {
         switch self {
         case .tensor(let x): x.handle == nil
@@ -24,7 +24,7 @@ enum TorchArgument {
         }
     }
 
-    /// As C passes it, valid while this argument is held.
+    /// The argument in its C form; valid while this argument is held.
     var value: tessera_torch_argument {
         switch self {
         case .none: tessera_torch_of_int(tessera_torch_none, 0)

@@ -73,7 +73,7 @@ extension TorchBackend {
         return activation(y, shape, axes: [0, 1, 2, 3])
     }
 
-    /// First place, distance and number of evenly spaced places; nil for others.
+    /// First value, step and count of an arithmetic progression; nil if `places` is not one.
     private static func progression(_ places: [Int]) -> (first: Int, step: Int, count: Int)? {
         guard let first = places.first else { return nil }
         let step = places.count > 1 ? places[1] - first : 1

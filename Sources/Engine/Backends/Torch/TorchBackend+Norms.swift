@@ -1,7 +1,7 @@
 import CTorch
 
 extension TorchBackend {
-    /// Numbers that are widened at once to measure them.
+    /// Maximum elements that are widened to float32 at a time to measure their moments.
     private static let measuredAtOnce = 1 << 24
 
     package func groupNorm(
@@ -40,7 +40,7 @@ extension TorchBackend {
         return normed(y, x.shape, then: f)
     }
 
-    /// A normalised picture as an activation, after a function.
+    /// A normalised picture as an activation, after applying `f`.
     private func normed(_ y: TorchTensor, _ shape: [Int], then f: Nonlinearity) -> Activation {
         var y = y
         apply(f, inPlace: &y)
@@ -60,7 +60,7 @@ extension TorchBackend {
         return activation(y, x.shape)
     }
 
-    /// Measured on the device in float32, some rows at a time, and combined here in double precision.
+    /// Moments are measured on the device in float32, a few rows at a time, and combined here in double precision.
     package func moments(_ x: Activation, groups: Int, of region: Region?) -> [Moments] {
         let channels = x.shape[x.shape.count - 1]
         precondition(x.shape[0] == 1 && channels % groups == 0, "\(x.shape) in \(groups) groups")
@@ -75,7 +75,7 @@ extension TorchBackend {
         let firsts = Array(
             stride(from: region.rows.lowerBound, to: region.rows.upperBound, by: step)
         )
-        // All parts are downloaded at once: each time is a wait for the device.
+        // All parts are downloaded together, because each download waits for the device.
         let found = empty([firsts.count, 2, groups], nil, tessera_torch_float32)
         for (place, first) in firsts.enumerated() {
             let sizes = [
@@ -145,11 +145,11 @@ extension TorchBackend {
         let summands = (0..<channels).map { c in
             Double(norm.ownShift.values(c)) - statistics[c / size].mean * factors[c]
         }
-        /// One number for each channel; PyTorch takes them in float32 beside pictures of any precision.
+        /// One value per channel; PyTorch accepts them in float32 with pictures of any precision.
         func each(_ numbers: [Float]) -> TorchArgument {
             .optional(uploaded(Tensor(numbers, shape: [channels]), tessera_torch_float32))
         }
-        // x · a + b: a batch norm with the mean 0 and the variance 1.
+        // x · a + b as a batch norm with mean 0 and variance 1.
         let y = call(
             "aten::batch_norm",
             [

@@ -1,4 +1,4 @@
-/// Products, convolutions, attention and elementwise functions.
+/// Matrix products, convolutions, attention and elementwise functions.
 extension TorchBackend {
     package func linear(
         _ x: Activation,
@@ -29,7 +29,7 @@ extension TorchBackend {
         )
     }
 
-    /// One panel: its values, times the function of its gates.
+    /// All outputs: a gated layer is a single panel here.
     package func panelOfGates(outputs: Int) -> Int { outputs }
 
     package func gated(_ x: Activation, _ panels: [GatedWeights]) -> Activation {
@@ -85,7 +85,7 @@ extension TorchBackend {
         )
         let (n, width) = (queries.activation.shape[0], queries.count / heads)
         let tokens = queries.activation.shape[1]
-        /// `[n, heads, tokens, width]`, where it lies.
+        /// A view `[n, heads, tokens, width]` of columns, without copying.
         func split(_ columns: Columns) -> TorchArgument {
             let shape = columns.activation.shape
             precondition(shape.count == 3 && shape[0] == n, "\(shape)")
@@ -124,7 +124,7 @@ extension TorchBackend {
         }
     }
 
-    /// Applies `f` to a tensor that nothing else uses.
+    /// Applies `f` in place; nothing else may use the tensor.
     func apply(_ f: Nonlinearity, inPlace x: inout TorchTensor) {
         switch f {
         case .identity: break

@@ -1,8 +1,8 @@
 import CTorch
 
-/// What goes to the device and comes back.
+/// Transfers between the host and the device.
 extension TorchBackend {
-    /// Nothing: before PyTorch reports that a device's memory is exhausted, it returns what it keeps by itself.
+    /// Does nothing: PyTorch frees its cached memory itself before it reports that the device is out of memory.
     package func releaseFreeMemory() {}
 
     package var elementBytes: Int { isShort ? 2 : 4 }
@@ -38,11 +38,11 @@ extension TorchBackend {
         }
     }
 
-    /// Bytes that go from the device, or to it, at once.
+    /// Maximum bytes per transfer from or to the device.
     private static let pieceBytes = 64 << 20
 
-    /// Calls `body` with each piece of an activation, with memory of this process for it as a tensor and as bytes, and with its offset
-    /// in bytes.
+    /// Calls `body` for each piece of an activation, with the piece, host memory for it as a tensor and as
+    /// bytes, and its offset in bytes.
     private func eachPiece<Failure: Error>(
         of activation: Activation,
         _ body: (TorchTensor, TorchTensor, UnsafeMutableRawBufferPointer, Int) throws(Failure) ->
@@ -62,8 +62,8 @@ extension TorchBackend {
         }
     }
 
-    /// Memory of this process, page-locked where PyTorch has such memory: then the device copies at its full speed. PyTorch keeps
-    /// it for the next time.
+    /// Host memory, page-locked where PyTorch supports it, so that the device copies at full
+    /// speed. PyTorch keeps it for reuse.
     private func hostMemory(numbers: Int) -> TorchHostMemory {
         let size = numbers * elementBytes
         var (handle, start): (OpaquePointer?, UnsafeMutableRawPointer?) = (nil, nil)
@@ -82,10 +82,11 @@ extension TorchBackend {
         activation(pinned(tensor) ?? uploaded(tensor), tensor.shape)
     }
 
-    /// A tensor on the device by way of memory that the device reads by itself, so that nothing waits for what it computes. From
-    /// ordinary memory CUDA copies at once only what is small.
+    /// Uploads a tensor through page-locked memory, so that the copy does not wait for pending work on the device. From
+    /// ordinary memory, CUDA copies only small tensors without waiting.
     ///
-    /// - Returns: nil for tensors that CUDA copies without waiting anyway, and where PyTorch cannot allocate such memory
+    /// - Returns: nil for tensors that CUDA copies without waiting anyway, and if PyTorch
+    ///   cannot allocate page-locked memory
     private func pinned(_ tensor: Tensor) -> TorchTensor? {
         guard device.kind == .cuda, canPin, failure == nil,
             tensor.count * MemoryLayout<Float>.size > Self.copiedAtOnce
@@ -108,15 +109,15 @@ extension TorchBackend {
         let staged = TorchTensor(handle, library)
         copyFloats(of: tensor, to: staged)
         let to = empty(sizes)
-        // PyTorch does not reuse the memory before it has been read.
+        // PyTorch does not reuse the page-locked memory until the copy has read it.
         copy(staged, to: to, withoutWaiting: true)
         return to
     }
 
-    /// Bytes that CUDA takes from ordinary memory without waiting.
+    /// Maximum bytes that CUDA copies from ordinary memory without waiting.
     private static let copiedAtOnce = 64 << 10
 
-    /// A tensor on the device, in the backend's precision or in `type`, in another order of its elements if there are strides.
+    /// Uploads a tensor in the backend's precision or as `type`; `strides` reorders its elements in memory.
     func uploaded(
         _ tensor: Tensor,
         strides: [Int]? = nil,
@@ -139,10 +140,11 @@ extension TorchBackend {
         }
     }
 
-    /// Whether a copy that does not wait has read ordinary memory when it returns. CUDA copies it aside first.
+    /// Whether a non-blocking copy has read ordinary memory by the time it returns. CUDA copies
+    /// it to a staging buffer first.
     private var stages: Bool { device.kind == .cuda }
 
-    /// A tensor in ordinary memory, which must outlive it.
+    /// A tensor that refers to ordinary memory; the memory must outlive it.
     func borrowed(
         _ memory: UnsafeMutableRawPointer?,
         _ sizes: [Int],
@@ -161,7 +163,7 @@ extension TorchBackend {
         }
     }
 
-    /// Whole numbers on the device.
+    /// Uploads integers.
     func uploaded(_ numbers: [Int], _ sizes: [Int]) -> TorchTensor {
         let to = empty(sizes, nil, tessera_torch_int64)
         var numbers = numbers.map(Int64.init)
@@ -175,7 +177,7 @@ extension TorchBackend {
         downloaded(view(tensor(activation), activation.shape), activation.shape)
     }
 
-    /// A tensor's numbers as float32; zeros after a failure.
+    /// Downloads a tensor as float32; zeros after a failure.
     func downloaded(_ x: TorchTensor, _ shape: [Int]) -> Tensor {
         Tensor(shape: shape) { out in
             copy(
@@ -191,10 +193,10 @@ extension TorchBackend {
     }
 }
 
-/// Memory of this process for what is copied from the device or to it.
+/// Host memory for copies from or to the device.
 private final class TorchHostMemory {
     let bytes: UnsafeMutableRawBufferPointer
-    /// Whose memory it is; nil: its own.
+    /// The tensor that owns the memory; nil if this object does.
     private let owner: TorchTensor?
 
     init(_ start: UnsafeMutableRawPointer, _ size: Int, owner: TorchTensor) {

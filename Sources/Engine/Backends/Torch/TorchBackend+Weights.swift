@@ -1,6 +1,6 @@
 import CTorch
 
-/// The weights of a layer on the device.
+/// The weights of a layer in the device's memory.
 final class TorchWeights {
     let weight: TorchTensor
     let bias: TorchTensor?
@@ -10,7 +10,7 @@ final class TorchWeights {
     }
 }
 
-/// Scale and shift of a norm on the device, and here.
+/// Scale and shift of a norm, on the device and on the host.
 final class TorchNorm {
     let scale: TorchTensor, shift: TorchTensor
     let ownScale: Tensor, ownShift: Tensor
@@ -21,7 +21,7 @@ final class TorchNorm {
     }
 }
 
-/// Weights are read one at a time, converted to the backend's precision on their way, and kept on the device alone.
+/// Weights are read one at a time, converted to the backend's precision on the way, and kept only on the device.
 extension TorchBackend {
     package func prepareLinear(
         inputs: Int,
@@ -66,7 +66,7 @@ extension TorchBackend {
         )
     }
 
-    /// Not on Apple's and Intel's GPUs, for which it is untested.
+    /// False on Apple's and Intel's GPUs, where this is untested.
     package var readsStoredWeights: Bool { device.kind == .cpu || device.kind == .cuda }
 
     private func loaded(
@@ -84,8 +84,8 @@ extension TorchBackend {
         twice(weight.shape) { uploaded(weight, strides: strides) }
     }
 
-    /// A weight on the device, uploaded twice if need be: another process may just have freed its memory, and PyTorch has
-    /// emptied its cache. Too little memory is a failure that names the shape.
+    /// Uploads a weight, with one retry if memory is too small: PyTorch has emptied its cache by then, and another
+    /// process may just have freed memory. If the retry fails too, the error names the shape.
     private func twice(_ shape: [Int], _ upload: () -> TorchTensor) -> TorchTensor {
         guard failure == nil else { return upload() }
         let first = upload()
@@ -98,8 +98,8 @@ extension TorchBackend {
         return second
     }
 
-    /// Pieces along the first axis, copied to the device as they are and converted there: the processor would take longer to
-    /// convert them than to copy them.
+    /// Uploads pieces along the first axis in their stored type and converts them on the device: on the processor,
+    /// converting them would take longer than copying them.
     private func uploaded(
         _ pieces: [StoredWeight],
         _ shape: [Int],

@@ -1,32 +1,32 @@
 import CTorch
 
-/// Arithmetic of an installed PyTorch, on any device that it has.
+/// Arithmetic by an installed PyTorch, on any device that it supports.
 ///
-/// Activations are dense, in the order of `Backend`'s layouts; every operation looks at them through a view of the axes and
-/// strides that PyTorch expects, channels-last for pictures, so nothing is reordered. Operations are enqueued; only
-/// `download` and `moments` wait for the device. The first operation that fails is remembered and the others do nothing,
-/// until the step of the evaluation that they belong to (`checking`, or the whole, `evaluating`) ends with the error: no error
-/// of one evaluation reaches another one whose steps come between.
+/// Activations are dense, in the order of `Backend`'s layouts. Every operation sees them through a view with the axes
+/// and strides that PyTorch expects, channels-last for pictures, so nothing is reordered. Operations are enqueued; only
+/// `download` and `moments` wait for the device. The first operation that fails is recorded and the later ones do
+/// nothing, until the current step of the evaluation (`checking`) or the whole evaluation (`evaluating`) ends with the
+/// error. So an error in one evaluation never reaches another one whose steps are interleaved with it.
 package final class TorchBackend: Backend {
     let library: TorchLibrary
     let place: TorchLibrary.Place
-    /// The device, for messages.
+    /// The device, for error messages.
     let device: DeviceName
     let type: tessera_torch_type
     private let threads: Int
     var failure: DeviceError?
-    /// Whether this PyTorch has memory that the device reads by itself.
+    /// Whether this PyTorch supports page-locked memory.
     var canPin = true
-    /// How many calls are in progress that have set the number of threads.
+    /// Nesting depth of calls that have set the number of threads.
     private var depth = 0
     package var isFilled: Bool { false }
 
     /// - Parameters:
-    ///   - device: that computes
-    ///   - precision: of weights and activations
-    ///   - threads: that share an operation on the processor
+    ///   - device: the device that computes
+    ///   - precision: precision of weights and activations
+    ///   - threads: threads that share an operation on the processor
     ///   - torch: the value of `--torch`
-    /// - Throws: `InputError` if that PyTorch or that device cannot be found or used
+    /// - Throws: `InputError` if PyTorch or the device cannot be found or used
     init(
         device: DeviceName,
         precision: Precision,
@@ -46,7 +46,7 @@ package final class TorchBackend: Backend {
     }
 
     var functions: OpaquePointer { library.functions }
-    /// Whether numbers are shorter than float32.
+    /// Whether elements are shorter than float32.
     var isShort: Bool { type != tessera_torch_float32 }
 
     // MARK: Evaluations
@@ -57,7 +57,7 @@ package final class TorchBackend: Backend {
         do {
             result = try computing(body)
         } catch {
-            // A cancellation may have come after a failure, which concerns others too.
+            // The cancellation may have followed a failure, and other evaluations need to know of the failure.
             try check()
             throw error
         }
@@ -77,7 +77,7 @@ package final class TorchBackend: Backend {
         throw failure
     }
 
-    /// Runs `body` with this backend's number of threads; the other backends need one.
+    /// Runs `body` with this backend's number of threads. Other backends need PyTorch to use one thread.
     func computing<T>(_ body: () throws -> T) rethrows -> T {
         depth += 1
         if depth == 1 { tessera_torch_threads(functions, Int32(threads)) }
@@ -90,7 +90,7 @@ package final class TorchBackend: Backend {
 
     // MARK: Calls
 
-    /// Runs a C function that makes a tensor, unless one has failed.
+    /// Runs a C function that makes a tensor, unless an earlier one has failed.
     func attempt(
         _ operation: @autoclosure () -> String,
         _ body: (inout OpaquePointer?) -> Int32
@@ -103,7 +103,7 @@ package final class TorchBackend: Backend {
         return TorchTensor(handle, library)
     }
 
-    /// An activation without content is used after its error has been thrown.
+    /// Records a failure when an activation without content is used after its error has been thrown.
     private func failEmpty() {
         failure =
             failure
@@ -123,12 +123,12 @@ package final class TorchBackend: Backend {
         )
     }
 
-    /// Calls an operator that makes one tensor.
+    /// Calls an operator that returns one tensor.
     func call(_ name: StaticString, _ arguments: [TorchArgument]) -> TorchTensor {
         call(name, "", arguments)
     }
 
-    /// Calls an overload of an operator that makes one tensor.
+    /// Calls an overload of an operator that returns one tensor.
     func call(
         _ name: StaticString,
         _ overload: StaticString,
@@ -167,7 +167,7 @@ package final class TorchBackend: Backend {
         return handles.map { TorchTensor($0, library) }
     }
 
-    /// A new tensor of undefined content.
+    /// Allocates an uninitialised tensor.
     func empty(
         _ sizes: [Int],
         _ strides: [Int]? = nil,
@@ -187,7 +187,7 @@ package final class TorchBackend: Backend {
         }
     }
 
-    /// A view of a tensor's storage; dense unless there are strides.
+    /// A view of a tensor's storage; dense if no strides are given.
     func view(
         _ x: TorchTensor,
         _ sizes: [Int],
@@ -208,7 +208,7 @@ package final class TorchBackend: Backend {
         }
     }
 
-    /// Copies elements, converting their type.
+    /// Copies elements, converting them to the target's type.
     func copy(_ from: TorchTensor, to: TorchTensor, withoutWaiting: Bool = false) {
         guard failure == nil else { return }
         if from.handle == nil || to.handle == nil { return failEmpty() }
@@ -216,13 +216,13 @@ package final class TorchBackend: Backend {
         if tessera_torch_copy(functions, to.handle, from.handle, wait) != 0 { fail("a copy") }
     }
 
-    /// a + b, broadcast.
+    /// a + b, with broadcasting.
     func sum(_ a: TorchTensor, _ b: TorchTensor) -> TorchTensor {
         if a.handle == nil || b.handle == nil { failEmpty() }
         return attempt("a sum") { tessera_torch_add(functions, a.handle, b.handle, &$0) }
     }
 
-    /// Zeros around the last axes: pairs, from the last axis on.
+    /// Zero-pads the last axes; `pairs` holds before and after, starting with the last axis.
     func padded(_ x: TorchTensor, _ pairs: [Int]) -> TorchTensor {
         if x.handle == nil { failEmpty() }
         return attempt("padding") {
@@ -256,14 +256,14 @@ package final class TorchBackend: Backend {
         Swift.zip(Swift.zip(sizes, dense(sizes)), strides).allSatisfy { $0.0 == 1 || $0.1 == $1 }
     }
 
-    /// A result as an activation; elements are reordered only where PyTorch left them in another order.
+    /// Makes an activation of a result; elements are reordered only if PyTorch left them in another order.
     ///
     /// - Parameters:
     ///   - x: the result
-    ///   - sizes: of its axes in the activation's order
-    ///   - axes: which of its axes each of those is
-    ///   - shape: of the activation
-    /// - Returns: a dense one; without content after a failure
+    ///   - sizes: sizes of the axes in the activation's order
+    ///   - axes: which axis of `x` each of them is
+    ///   - shape: shape of the activation
+    /// - Returns: a dense activation; without content after a failure
     func activation(
         _ x: TorchTensor,
         _ sizes: [Int],
@@ -281,12 +281,12 @@ package final class TorchBackend: Backend {
         return Activation(shape: shape, storage: ordered)
     }
 
-    /// A dense result as an activation.
+    /// Makes an activation of a dense result.
     func activation(_ x: TorchTensor, _ shape: [Int]) -> Activation {
         Activation(shape: shape, storage: x)
     }
 
-    /// The tensor behind an activation; dense, of any shape.
+    /// The tensor behind an activation; dense, but of any shape.
     func tensor(_ x: Activation) -> TorchTensor {
         guard let tensor = x.storage as? TorchTensor else {
             preconditionFailure("an activation of another backend")
@@ -294,15 +294,15 @@ package final class TorchBackend: Backend {
         return tensor
     }
 
-    /// An activation as PyTorch takes pictures: `[n, channels, height, width]` in channels-last order. Tokens are pictures
-    /// of one column.
+    /// An activation in the form that PyTorch expects for pictures: `[n, channels, height, width]` in channels-last
+    /// order. Token sequences become pictures of one column.
     func pictures(_ x: Activation) -> TorchTensor {
         let s = Self.pictureShape(x.shape)
         let row = s[2] * s[3]
         return view(tensor(x), [s[0], s[3], s[1], s[2]], [s[1] * row, 1, row, s[3]])
     }
 
-    /// An activation as rows of its last axis.
+    /// An activation as a matrix whose rows are its last axis.
     func rows(_ x: Activation) -> TorchTensor {
         let width = x.shape[x.shape.count - 1]
         return view(tensor(x), [x.shape.reduce(1, *) / max(1, width), width])
@@ -318,7 +318,7 @@ package final class TorchBackend: Backend {
 }
 
 extension StaticString {
-    /// For C.
+    /// The string as a C pointer.
     fileprivate var string: UnsafePointer<CChar> {
         UnsafeRawPointer(utf8Start).assumingMemoryBound(to: CChar.self)
     }

@@ -3,12 +3,12 @@ import Foundation
 
 /// The devices of this machine that an installed PyTorch can compute on.
 package enum TorchDevices {
-    /// An NVIDIA GPU, as its driver describes it.
+    /// An NVIDIA GPU as its driver describes it.
     package struct GPU: Sendable {
         package let device: DeviceName
-        /// As in "NVIDIA H100 80GB HBM3".
+        /// For example "NVIDIA H100 80GB HBM3".
         package let name: String
-        /// In bytes.
+        /// Free and total memory in bytes.
         package let freeMemory: Int, memory: Int
 
         package init(device: DeviceName, name: String, freeMemory: Int, memory: Int) {
@@ -17,10 +17,10 @@ package enum TorchDevices {
         }
     }
 
-    /// GPUs that one machine may have, at most.
+    /// Maximum number of GPUs in one machine.
     private static let most = 64
 
-    /// The NVIDIA GPUs that the driver reports and CUDA may use; none without a driver.
+    /// The NVIDIA GPUs that the driver reports and that CUDA may use; empty without a driver.
     package static var gpus: [GPU] {
         var count = 0
         while count < most, gpu(.numbered(.cuda, count), driversNumber: count) != nil { count += 1 }
@@ -32,19 +32,19 @@ package enum TorchDevices {
 
     private static let visibleVariable = "CUDA_VISIBLE_DEVICES"
 
-    /// Numbers of the GPUs that CUDA may use, by the driver's count, in the order of CUDA's own numbers. Both count by place on
-    /// the bus, as `tessera_torch_open` requests.
+    /// The driver's numbers of the GPUs that CUDA may use, in the order of CUDA's own numbers. Both count in PCI bus
+    /// order, as `tessera_torch_open` requests.
     ///
     /// - Parameters:
-    ///   - count: GPUs of the machine
+    ///   - count: number of GPUs in the machine
     ///   - variable: the value of `CUDA_VISIBLE_DEVICES`
-    /// - Returns: none where the variable has unique identifiers instead of numbers
+    /// - Returns: empty if the variable contains UUIDs instead of numbers
     package static func visible(of count: Int, _ variable: String?) -> [Int] {
         guard let variable else { return Array(0..<count) }
         let names = variable.split(separator: ",", omittingEmptySubsequences: false)
             .map { $0.filter { !$0.isWhitespace } }
         if names.contains(where: { $0.first?.isLetter == true }) { return [] }
-        // The first number that is wrong ends the list.
+        // The first invalid number ends the list.
         return Array(names.map { Int($0) ?? -1 }.prefix { (0..<count).contains($0) })
     }
 
@@ -65,22 +65,22 @@ package enum TorchDevices {
         )
     }
 
-    /// What a device is called, for people: "NVIDIA H100 80GB HBM3 (cuda:0, 85.5 GB)" if the driver knows the GPU, else its
-    /// own name.
+    /// A readable name of a device: "NVIDIA H100 80GB HBM3 (cuda:0, 85.5 GB)" if the driver knows
+    /// the GPU, else `device` itself.
     package static func title(of device: DeviceName) -> String {
         title(of: device, gpus.first { $0.device == device })
     }
 
-    /// The same of a GPU that is known.
+    /// The same for a GPU that was already looked up.
     package static func title(of device: DeviceName, _ gpu: GPU?) -> String {
         guard let gpu else { return device.rawValue }
         return "\(gpu.name) (\(device), \(String(format: "%.1f", Double(gpu.memory) / 1e9)) GB)"
     }
 
-    /// What the titles of all GPUs of one model have in common.
+    /// The part of a title that all GPUs of one model share.
     ///
-    /// - Parameter title: what a worker computes on, as `title(of:)` makes it, or the model of a processor
-    /// - Returns: the GPU's name, else the kind of the device; nil for a processor
+    /// - Parameter title: a worker's device, as returned by `title(of:)`, or the model name of a processor
+    /// - Returns: the GPU's name, else the kind of device; nil for a processor
     package static func model(ofTitle title: String) -> String? {
         if let device = DeviceName(rawValue: title) {
             return device.kind == .cpu ? nil : device.kind.rawValue
@@ -92,11 +92,11 @@ package enum TorchDevices {
         return DeviceName(rawValue: String(name)).map { _ in String(title[..<start.lowerBound]) }
     }
 
-    /// Every GPU.
+    /// All GPUs that can be used.
     ///
     /// - Parameter torch: the value of `--torch`
-    /// - Returns: at least one
-    /// - Throws: `InputError` if there is no PyTorch, it cannot be loaded, or it has no GPU that can be used
+    /// - Returns: at least one device
+    /// - Throws: `InputError` if PyTorch is missing or cannot be loaded, or has no GPU that can be used
     package static func all(torch: String?) throws(InputError) -> [DeviceName] {
         let installation = try TorchFinder().find(torch)
         var reason: String?
@@ -108,7 +108,7 @@ package enum TorchDevices {
         }
         let reported = gpus.map(\.device)
         if library != nil, !reported.isEmpty { return reported }
-        // AMD's GPUs, and drivers without NVML.
+        // For AMD's GPUs, and for drivers without NVML.
         if let library {
             let usable = (0..<most).map { DeviceName.numbered(.cuda, $0) }.prefix {
                 (try? library.place(of: $0)) != nil

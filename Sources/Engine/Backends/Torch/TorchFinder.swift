@@ -4,25 +4,25 @@ import Foundation
 package struct TorchFinder: Sendable {
     /// An installed PyTorch.
     package struct Installation: Equatable, Sendable {
-        /// The folder of libtorch_cpu.so.
+        /// The folder that contains libtorch_cpu.so.
         package let folder: String
-        /// As in "2.15.0+cu132"; nil where the installation does not say it.
+        /// For example "2.15.0+cu132"; nil if the installation does not state it.
         package let version: String?
-        /// Whether it was built for NVIDIA's or AMD's GPUs.
+        /// Whether it was built for NVIDIA or AMD GPUs.
         package var hasCUDA: Bool { FileKind("\(folder)/libtorch_cuda.so") == .regular }
     }
 
-    /// The oldest version with all functions that Tessera calls.
+    /// The oldest version that has all functions Tessera calls.
     package static let oldest = (major: 2, minor: 10)
-    /// Variable that names PyTorch's folder.
+    /// Environment variable that names PyTorch's folder.
     package static let variable = "TESSERA_TORCH"
 
     private let environment: [String: String]
     private let python: @Sendable () -> String?
 
     /// - Parameters:
-    ///   - environment: variables of this process
-    ///   - python: folder of the package `torch` of the `python3` on the path, if it has one
+    ///   - environment: environment variables of this process
+    ///   - python: folder of the `torch` package of the `python3` on the path, if it has one
     package init(
         environment: [String: String] = ProcessInfo.processInfo.environment,
         python: @escaping @Sendable () -> String? = { TorchFinder.pythonsOwn }
@@ -30,11 +30,11 @@ package struct TorchFinder: Sendable {
         (self.environment, self.python) = (environment, python)
     }
 
-    /// Looks in the given folder alone, else in `$TESSERA_TORCH` alone, else where Python has it, else in common places.
+    /// Looks only in the given folder, else only in `$TESSERA_TORCH`, else where Python has it, else in common places.
     ///
-    /// - Parameter given: the value of `--torch`: the folder of the libraries, of the package, or of an environment of
-    ///   Python
-    /// - Returns: an installation that is new enough by its own account
+    /// - Parameter given: the value of `--torch`: the folder of the libraries, of the
+    ///   package, or of a Python environment
+    /// - Returns: an installation that is new enough, going by its stated version
     /// - Throws: `InputError` if there is none
     package func find(_ given: String?) throws(InputError) -> Installation {
         let named = environment[Self.variable].flatMap { $0.isEmpty ? nil : $0 }
@@ -80,7 +80,7 @@ package struct TorchFinder: Sendable {
         )
     }
 
-    /// The installation in a folder, in the folder of the package or in that of an environment of Python.
+    /// Finds the installation in a library folder, a package folder or a Python environment.
     private func installation(in path: String) -> Installation? {
         let path = (path as NSString).expandingTildeInPath
         let below = ["", "lib", "torch/lib"] + Self.pythons(in: "\(path)/lib").map { "lib/\($0)" }
@@ -95,7 +95,7 @@ package struct TorchFinder: Sendable {
         return nil
     }
 
-    /// The folders of PyTorch's libraries in each Python's site-packages below `lib`.
+    /// Relative paths of PyTorch's library folders in the site-packages of each Python below `lib`.
     private static func pythons(in lib: String) -> [String] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: lib)) ?? []
         return names.filter { $0.hasPrefix("python3") }.sorted().reversed().flatMap { python in
@@ -103,10 +103,10 @@ package struct TorchFinder: Sendable {
         }
     }
 
-    /// Bytes of such a file, at most.
+    /// Maximum size of a version file, in bytes.
     private static let longestVersion = 1 << 16
 
-    /// `version.py` of the package, or `build-version` of a plain libtorch.
+    /// The version from `version.py` of the package, or from `build-version` of a plain libtorch.
     private static func version(of folder: String) -> String? {
         if let text = try? InputFile.text("\(folder)/../version.py", limit: longestVersion),
             let line = text.split(separator: "\n").first(where: { $0.hasPrefix("__version__") })
@@ -125,18 +125,18 @@ package struct TorchFinder: Sendable {
             + ["/usr/local/libtorch"]
     }
 
-    /// Asked once in each process.
+    /// Folder of Python's own PyTorch; looked up once per process.
     package static let pythonsOwn: String? = askPython()
 
-    /// Seconds after which python3 is not waited for any more.
+    /// Timeout for python3, in seconds.
     private static let patience = 10
-    /// Bytes of a path, at most.
+    /// Maximum length of a path, in bytes.
     private static let longestPath = 4096
 
     private static func askPython() -> String? {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        // It makes a group of its own, of all that python3 starts. Finding a package does not run it.
+        // `timeout` puts everything that python3 starts in its own process group. Finding a package does not run it.
         process.arguments = [
             "timeout", "--kill-after=1", "\(patience)", "python3", "-c",
             "import importlib.util as u; s = u.find_spec('torch'); "
@@ -147,7 +147,7 @@ package struct TorchFinder: Sendable {
         process.standardError = FileHandle.nullDevice
         process.standardInput = FileHandle.nullDevice
         guard (try? process.run()) != nil else { return nil }
-        // The parent's end would keep the pipe open.
+        // Otherwise the parent's write end would keep the pipe open.
         try? output.fileHandleForWriting.close()
         let line = firstLine(of: output.fileHandleForReading.fileDescriptor)
         try? output.fileHandleForReading.close()
@@ -156,7 +156,8 @@ package struct TorchFinder: Sendable {
         return line.flatMap { $0.isEmpty ? nil : $0 }
     }
 
-    /// The first line that can be read from a descriptor in time; nil for none, and for one that is too long for a path.
+    /// The first line that can be read from a descriptor in time; nil if there is none, or
+    /// if it is too long for a path.
     private static func firstLine(of descriptor: Int32) -> String? {
         let end = ContinuousClock.now + .seconds(patience + 2)
         var bytes: [UInt8] = []

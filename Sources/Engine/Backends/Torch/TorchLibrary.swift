@@ -4,8 +4,8 @@ import Synchronization
 
 /// PyTorch's libraries, loaded into this process.
 ///
-/// `@unchecked Sendable`: both properties are constants. The table behind `functions` is filled before it gets here and never
-/// written again; PyTorch's operators may be called from several threads, and errors are stored per thread.
+/// `@unchecked Sendable`: both properties are constant, and the table that `functions` points to is filled before `init`
+/// and never changed. PyTorch's operators may be called from several threads; `CTorch` keeps error messages per thread.
 package final class TorchLibrary: @unchecked Sendable {
     let functions: OpaquePointer
     /// Where they were found.
@@ -17,13 +17,13 @@ package final class TorchLibrary: @unchecked Sendable {
 
     private static let loaded = Mutex<[String: TorchLibrary]>([:])
 
-    /// Loads the libraries, once in each process.
+    /// Loads the libraries, once per process.
     ///
     /// - Parameters:
     ///   - installation: where they are
-    ///   - kind: of the device they are for
+    ///   - kind: the kind of device that they are needed for
     /// - Returns: their functions
-    /// - Throws: `InputError` if they cannot be used, or not for such a device
+    /// - Throws: `InputError` if they cannot be used at all, or not for this kind of device
     package static func load(
         _ installation: TorchFinder.Installation,
         for kind: DeviceName.Kind
@@ -79,13 +79,13 @@ package final class TorchLibrary: @unchecked Sendable {
         }
     }
 
-    /// What PyTorch calls a device.
+    /// PyTorch's identifiers of a device.
     struct Place {
         let kind: Int32
         let index: Int32
     }
 
-    /// Finds a device, and makes a first tensor on it.
+    /// Looks up a device and tests it by allocating a first tensor.
     ///
     /// - Throws: `InputError` with PyTorch's message if the device cannot be used
     func place(of device: DeviceName) throws(InputError) -> Place {
@@ -118,7 +118,7 @@ package final class TorchLibrary: @unchecked Sendable {
                 device.kind == .cuda
                 ? "Check the driver with nvidia-smi, and see tessera doctor"
                 : "See tessera doctor for the devices of this machine"
-            // What PyTorch says of a kind of device that it was built without.
+            // PyTorch's message for a kind of device that it was built without.
             let isAbsent = text.hasPrefix("Could not run 'aten::empty")
             throw InputError(
                 "--device \(device)",
@@ -133,7 +133,7 @@ package final class TorchLibrary: @unchecked Sendable {
     }
 }
 
-/// A tensor of PyTorch, or nothing where an operation failed.
+/// A PyTorch tensor, or empty if the operation failed.
 final class TorchTensor {
     let handle: OpaquePointer?
     private let library: TorchLibrary

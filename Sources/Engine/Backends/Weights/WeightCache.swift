@@ -1,15 +1,15 @@
 import Foundation
 
-/// A folder of prepared weights: one file per network and kind of processor, built by
-/// the first process that needs it and mapped by all.
+/// A folder of prepared weights: one file per network and kind of processor, built by the first process
+/// that needs it and mapped by all.
 ///
-/// A process that finds no file builds it under a lock, so that others wait for it instead of building
-/// their own. A file that is damaged or of another format is rebuilt. If the folder is not writable,
-/// or the disk is full, a process keeps its weights in its own memory.
+/// A process that finds no file builds it under a lock, so that others wait for it instead of building their own. A
+/// file that is damaged or has another format is rebuilt. If the folder is not writable, or the disk is full, a process
+/// keeps its weights in its own memory.
 package struct WeightCache: Sendable {
     /// Where a network's weights came from.
     package enum Origin: Equatable, Sendable {
-        /// Prepared for this process alone; with the reason, unless that is the normal case.
+        /// Prepared for this process alone; with the reason, unless this was expected.
         case own(String?)
         /// Prepared now, and stored for the next start.
         case built
@@ -17,12 +17,12 @@ package struct WeightCache: Sendable {
         case mapped
     }
 
-    /// Networks of fewer bytes are prepared faster than a file is opened.
+    /// Default of `smallest`, in bytes: smaller networks are prepared faster than a file is opened.
     package static let smallestDefault = 64 << 20
-    /// Files unused for this many days are removed when a new one is written.
+    /// Files that were not used for this many days are removed when a new one is written.
     private static let daysKept = 30.0
 
-    /// `$XDG_CACHE_HOME/tessera/weights`, else in `~/.cache`; nil for a user without a home.
+    /// `$XDG_CACHE_HOME/tessera/weights`, by default below `~/.cache`; nil for a user without a home folder.
     package static let standard: WeightCache? = UserFolder.cache.named("weights").map {
         WeightCache(folder: $0, smallest: smallestDefault)
     }
@@ -39,9 +39,9 @@ package struct WeightCache: Sendable {
     ///
     /// - Parameters:
     ///   - name: identifies the weights and how they were prepared; used as a file name
-    ///   - make: builds the network on a memory; called again with another memory when that fails
+    ///   - make: builds the network in the given memory; called again with other memory if that fails
     /// - Returns: the network, and where its weights came from
-    /// - Throws: whatever `make` throws on its own
+    /// - Throws: whatever `make` throws itself
     func load<Network>(
         _ name: String,
         make: (any WeightMemory) throws -> Network
@@ -56,7 +56,7 @@ package struct WeightCache: Sendable {
             )
             let lock = try FileLock(waitingFor: "\(path).lock")
             defer { withExtendedLifetime(lock) {} }
-            // Another process may have built it while we waited.
+            // Another process may have built it while we were waiting.
             if let network = try mapped(path, make) { return (network, .mapped) }
             tidy(besides: name)
             let written = WrittenWeights(try TemporaryFile(for: path))
@@ -80,8 +80,8 @@ package struct WeightCache: Sendable {
         }
     }
 
-    /// Removes files that have not been used for long, and what a process left behind that died while it built
-    /// this file, whose lock we hold.
+    /// Removes files that have not been used for a long time, and leftovers of a process that died while building
+    /// this file (we hold its lock).
     private func tidy(besides name: String) {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         let old = Date().addingTimeInterval(-Self.daysKept * 86_400)

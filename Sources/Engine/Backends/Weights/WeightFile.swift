@@ -1,14 +1,13 @@
 import CKernels
 import Foundation
 
-/// The format of a file of prepared weights: page-aligned blocks, a table of them, and a
-/// trailer that locates the table. Numbers are native 64-bit words; the file never leaves
-/// the machine that wrote it.
+/// The format of a file of prepared weights: page-aligned blocks, a table of the blocks, and a trailer that locates the
+/// table. Numbers are native 64-bit words, because the file never leaves the machine that wrote it.
 enum WeightFile {
-    /// Changes with the file format and with the layouts that backends store in it.
+    /// Version of the file format and of the layouts that backends store in it.
     static let version = 5
     static let page = 4096
-    /// Maximum blocks in a file; the largest network has some thousands.
+    /// Maximum blocks in a file; the largest network has a few thousand.
     private static let maxEntries = 1 << 20
     private static let magic: UInt64 = 0x3153_4554_4847_4957
 
@@ -22,7 +21,7 @@ enum WeightFile {
             (self.offset, self.size, self.checksum) = (offset, size, checksum)
         }
 
-        /// - Returns: nil when it lies outside the blocks of a file
+        /// - Returns: nil if it lies outside the blocks of the file
         fileprivate init?(_ words: ArraySlice<UInt64>, end: Int) {
             let words = Array(words)
             guard let offset = Int(exactly: words[0]), let size = Int(exactly: words[1]),
@@ -32,7 +31,7 @@ enum WeightFile {
         }
     }
 
-    /// The bytes after the blocks, which end at `offset`.
+    /// The table and trailer that follow the blocks; the blocks end at `offset`.
     static func ending(_ entries: [Entry], at offset: Int) -> [UInt8] {
         let table = entries.flatMap { [UInt64($0.offset), UInt64($0.size), $0.checksum] }
         let sum = table.withUnsafeBytes { checksum($0) }
@@ -40,9 +39,9 @@ enum WeightFile {
         return words.withUnsafeBytes { Array($0) }
     }
 
-    /// The table of a file.
+    /// Reads the table of a file.
     ///
-    /// - Returns: nil when the file is incomplete
+    /// - Returns: nil if the file is incomplete
     static func entries(_ descriptor: Int32) -> [Entry]? {
         var status = stat()
         let word = MemoryLayout<UInt64>.stride
@@ -65,7 +64,7 @@ enum WeightFile {
         return tessera_checksum(start, bytes.count)
     }
 
-    /// Maps the bytes of `range`, which begins at a page, shared and read-only.
+    /// Maps the bytes of `range`, which must begin at a page, shared and read-only.
     static func map(_ descriptor: Int32, _ range: Range<Int>) -> WeightBlock? {
         let (size, from) = (range.count, off_t(range.lowerBound))
         let memory = mmap(nil, size, PROT_READ, MAP_SHARED, descriptor, from)
@@ -96,18 +95,18 @@ final class MappedWeights: WeightMemory {
     private let whole: WeightBlock
     private var entries: ArraySlice<WeightFile.Entry>
 
-    /// - Returns: nil when there is no such file, or it is incomplete
+    /// - Returns: nil if the file is missing or incomplete
     init?(file: String) {
         guard let (descriptor, _) = try? InputFile.open(file) else { return nil }
         defer { close(descriptor) }
-        // One mapping, so that the system can use its large pages across the blocks' borders.
+        // A single mapping, so that huge pages can span block boundaries.
         guard let entries = WeightFile.entries(descriptor),
             let end = entries.map({ $0.offset + $0.size }).max(),
             let whole = WeightFile.map(descriptor, 0..<end)
         else { return nil }
         self.whole = whole
         self.entries = entries[...]
-        // Marks the file as used.
+        // Updates the modification time, which marks the file as used.
         futimens(descriptor, nil)
     }
 
@@ -144,7 +143,7 @@ final class WrittenWeights: WeightMemory {
             scratch = .allocate(byteCount: whole, alignment: WeightFile.page)
         }
         guard let start = scratch.baseAddress else { throw StaleWeights() }
-        // The padding between the end of the weights and the end of their page.
+        // Padding from the end of the weights to the end of the page.
         (start + size).initializeMemory(as: UInt8.self, repeating: 0, count: whole - size)
         try fill(start)
         let bytes = UnsafeRawBufferPointer(start: start, count: size)
@@ -162,9 +161,9 @@ final class WrittenWeights: WeightMemory {
         return block
     }
 
-    /// Gives the file its name; existing mappings stay valid.
+    /// Gives the file its final name; existing mappings stay valid.
     ///
-    /// - Throws: `OutputError` when it cannot be completed
+    /// - Throws: `OutputError` if it cannot be completed
     func finish() throws(OutputError) {
         try file.write(WeightFile.ending(entries, at: end))
         try file.commit()

@@ -1,16 +1,16 @@
-/// Where a backend stores the weights of its layers in the form that it computes with: memory of this
-/// process, or a file that all processes of a host map and share.
+/// Where a backend stores prepared layer weights: in this process's memory, or in a file that all
+/// processes of a host map and share.
 ///
-/// A network requests its layers always in the same order; a layer's position in it is its only name.
+/// A network always requests its layers in the same order; a layer is identified only by its position in that order.
 package protocol WeightMemory: AnyObject {
-    /// Whether the weights are prepared already, so that nothing is read from the checkpoint.
+    /// Whether the weights are already prepared, so that nothing is read from the checkpoint.
     var isFilled: Bool { get }
 
     /// The memory of the next layer.
     ///
     /// - Parameters:
     ///   - size: in bytes
-    ///   - fill: writes the weights; called unless they are prepared already
+    ///   - fill: writes the weights; not called if they are already prepared
     /// - Returns: the memory, filled
     /// - Throws: whatever `fill` throws; `StaleWeights` and `OutputError` from files
     func next(
@@ -19,7 +19,7 @@ package protocol WeightMemory: AnyObject {
     ) throws -> WeightBlock
 }
 
-/// Bytes of one layer, aligned for any processor; released with the last reference.
+/// The bytes of one layer, aligned for any processor; released with the last reference.
 package final class WeightBlock {
     let start: UnsafeRawPointer
     private let release: () -> Void
@@ -32,7 +32,7 @@ package final class WeightBlock {
     deinit { release() }
 }
 
-/// Weights in memory of this process.
+/// Weights in this process's own memory.
 package final class OwnWeights: WeightMemory {
     package init() {}
 

@@ -1,4 +1,4 @@
-/// What one adapter does to one weight or bias of a model, computed when that is read.
+/// The change that one adapter makes to one weight or bias of a model, computed when the weight is read.
 struct AdapterChange: Sendable {
     /// File and module, for errors.
     let place: String
@@ -17,15 +17,15 @@ struct AdapterChange: Sendable {
         (self.delta, self.magnitudes) = (delta, magnitudes)
     }
 
-    /// Changes the weight.
+    /// Applies the change to the weight.
     ///
     /// With DoRA, the strength mixes the merged weight with the model's own, as in ComfyUI and A1111: 0 changes
     /// nothing.
     ///
     /// - Parameters:
-    ///   - weight: in the order of axes of Diffusers
+    ///   - weight: the weight, in Diffusers' order of axes
     ///   - target: its name, for errors
-    /// - Throws: `InputError` when a tensor is not of a float type, or the result overflows
+    /// - Throws: `InputError` if a tensor is not of a float type, or the result overflows
     func apply(to weight: inout Tensor, named target: String) throws(InputError) {
         guard strength != 0 else { return }
         if let magnitudes {
@@ -56,7 +56,7 @@ struct AdapterChange: Sendable {
 
     /// Whether the change is so small that the result is finite whatever the model's weight.
     ///
-    /// - Throws: `InputError` when a tensor is not of a float type
+    /// - Throws: `InputError` if a tensor is not of a float type
     func isSafe() throws(InputError) -> Bool {
         var bound = try delta.bound()
         if let magnitudes { bound = max(bound, try magnitudes.bound()) }

@@ -35,22 +35,22 @@ enum AdapterDialect {
         ("emb_params", "textual inversion, which is for --embedding"),
     ]
 
-    /// What a key reveals about its file; nil for an unrecognised one.
+    /// What a key reveals about its file; nil for an unrecognised key.
     static func name(of key: String) -> String? {
         let key = key.lowercased()
-        // In Stable Diffusion these follow the name of a block.
+        // In Stable Diffusion, the name of a block comes before this.
         if key.hasPrefix("transformer_blocks.") {
             return "LoRA for a transformer model (Qwen-Image and the like)"
         }
         return known.first { key.contains($0.part) }?.name
     }
 
-    /// An error for a key, or for a module that the model does not have.
+    /// The error for a key, or for a module that the model does not have; nil for an unrecognised one.
     static func refusal(_ place: String, _ key: String) -> InputError? {
         name(of: key).map { name in
             InputError(
                 "\(place): \(key.prefix(120))",
-                "this key is of a file that is not supported yet: \(name)",
+                "this key belongs to an unsupported kind of file: \(name)",
                 fix: "Use a LoRA for Stable Diffusion 1, 2 or XL with kohya's or Diffusers' names"
             )
         }

@@ -2,8 +2,8 @@ import Foundation
 
 /// Which models an adapter was made for.
 extension AdapterFile {
-    /// The families that it may have been made for, as far as its modules, its widths or its metadata reveal it; empty where
-    /// nothing does.
+    /// The families that it may have been made for, judging by its modules, widths or metadata; empty if nothing
+    /// reveals them.
     var families: [ModelFamily] {
         let names = modules.map { ($0, $0.stem.replacing(".", with: "_")) }
         func has(_ component: Component, _ parts: String...) -> Bool {
@@ -33,7 +33,7 @@ extension AdapterFile {
         return byProjection.map { [$0] } ?? [.sd1, .sd2]
     }
 
-    /// By what the file says.
+    /// The family according to the file's metadata.
     private var byMetadata: ModelFamily? {
         let told = ["ss_base_model_version", "modelspec.architecture"]
             .compactMap { file.metadata[$0]?.lowercased() }.joined(separator: " ")
@@ -44,7 +44,7 @@ extension AdapterFile {
         return nil
     }
 
-    /// By the channels that attention to the prompt reads: as many as the prompt has.
+    /// The family according to the input width of cross-attention, which is the width of the prompt's embeddings.
     private var byWidths: ModelFamily? {
         let widths: [Int: ModelFamily] = [768: .sd1, 1024: .sd2, 2048: .sdxl]
         for module in modules where module.component == .unet {
@@ -56,7 +56,7 @@ extension AdapterFile {
         return nil
     }
 
-    /// By the input of attention blocks: a convolution in Stable Diffusion 1, a linear layer in 2.
+    /// The family according to the input of attention blocks: a convolution in Stable Diffusion 1, a linear layer in 2.
     private var byProjection: ModelFamily? {
         for module in modules where module.component == .unet && module.kind == .lora {
             guard module.stem.hasSuffix("proj_in") else { continue }
@@ -67,7 +67,7 @@ extension AdapterFile {
 }
 
 extension Model {
-    /// What a person should know of the adapters, a line each.
+    /// Notices about the adapters for the user, one line each.
     package var adapterNotices: [String] {
         adapters.flatMap { adapter in
             let families = adapter.families
@@ -81,6 +81,6 @@ extension Model {
 }
 
 extension [ModelFamily] {
-    /// For people.
+    /// The families' names, as shown to users.
     var names: String { map(\.name).joined(separator: " or ") }
 }

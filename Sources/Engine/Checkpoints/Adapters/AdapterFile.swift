@@ -1,6 +1,6 @@
-/// One adapter file: a LoRA, LoHa, LoKr or another of `AdapterKind`, for each module that it changes.
+/// One adapter file: a LoRA, LoHa, LoKr or another `AdapterKind` for each module that it changes.
 package struct AdapterFile: Sendable {
-    /// What it holds for one module.
+    /// What the file holds for one module.
     struct Module: Sendable {
         /// The name as the file spells it.
         let stem: String
@@ -12,7 +12,7 @@ package struct AdapterFile: Sendable {
 
         var isDecomposed: Bool { parts.has(.doraScale) || parts.has(.magnitude) }
 
-        /// Its kind, for people.
+        /// Its kind, as shown to users.
         var title: String {
             switch (kind, isDecomposed) {
             case (.lora, true): "DoRA"
@@ -21,7 +21,7 @@ package struct AdapterFile: Sendable {
             }
         }
 
-        /// Its rank, or rows of a rotated block; nil where nothing is decomposed.
+        /// Its rank, or number of rows of a rotated block; nil if nothing is decomposed.
         var rank: Int? {
             switch kind {
             case .lora: parts.shape(.down).first
@@ -40,7 +40,7 @@ package struct AdapterFile: Sendable {
     package let inversions: [TextualInversion]
     private let settings: AdapterSettings
 
-    /// Begins the names of textual inversions inside a file, as OneTrainer saves them.
+    /// Prefix of the names of textual inversions inside a file, as saved by OneTrainer.
     static let bundlePrefix = "bundle_emb."
 
     /// Reads the header and the alphas.
@@ -97,7 +97,7 @@ package struct AdapterFile: Sendable {
         }
     }
 
-    /// A number that is stored as a tensor.
+    /// Reads a number that is stored as a tensor.
     private static func scalar(_ name: String, in file: SafeTensors) throws(InputError) -> Float {
         let info = file.info(name)
         let count = info?.shape.reduce(1, *) ?? 0
@@ -120,7 +120,7 @@ package struct AdapterFile: Sendable {
         return value
     }
 
-    /// Refuses NaN and infinities; reads the whole file.
+    /// Rejects NaN and infinities; reads the whole file.
     ///
     /// - Throws: `InputError` naming the first tensor
     func refuseFlaws() throws(InputError) {
@@ -132,7 +132,7 @@ package struct AdapterFile: Sendable {
         }
     }
 
-    /// What a person should know of a file whose meaning is not all in it; nil where it is.
+    /// Notice for the user about a file that lacks settings needed to interpret it; nil if it is complete.
     package var notice: String? {
         let isPEFT = file.names.contains { $0.hasPrefix(AdapterKey.peft) }
         let needsAlpha = modules.contains { $0.rank != nil && $0.alpha == nil }
@@ -141,7 +141,7 @@ package struct AdapterFile: Sendable {
             + "alpha is taken to be the rank"
     }
 
-    /// What the file does to the weights of a network.
+    /// The changes that the file makes to the weights of a network.
     ///
     /// - Parameters:
     ///   - component: the network
@@ -181,7 +181,7 @@ package struct AdapterFile: Sendable {
         return changes
     }
 
-    /// What one module of the file does to a module's weight and bias.
+    /// The changes that one module of the file makes to a module's weight and bias.
     private func changes(
         by module: Module,
         _ target: ModuleNames.Target,
@@ -232,7 +232,7 @@ package struct AdapterFile: Sendable {
                     : try Self.scalar(parts.names[.onInput] ?? "", in: file) != 0
                         ? .inputs : .outputs
                 found.append((target.weight, change(try ScalingChange(parts, axis, shape))))
-                // PEFT scales what a layer answers, LyCORIS its weight alone.
+                // PEFT scales the output of a layer, bias included; LyCORIS scales only its weight.
                 if parts.has(.factors), axis == .outputs, let biasShape {
                     found.append((bias, change(try ScalingChange(parts, .outputs, biasShape))))
                 }
@@ -262,7 +262,7 @@ package struct AdapterFile: Sendable {
         return found
     }
 
-    /// The tensor that stands for a module in errors.
+    /// The tensor that represents a module in errors.
     private static func mainRole(_ module: Module) -> AdapterRole {
         let roles: [AdapterRole] = [
             .down, .hadaW1A, .lokrW1, .lokrW1A, .blocks, .triangles, .scaling, .factors,
@@ -288,7 +288,7 @@ private struct ModuleNames {
         for weight in table.names where weight.hasSuffix(".weight") {
             let module = String(weight.dropLast(".weight".count))
             var names = [module]
-            // Text models are stored with and without this root.
+            // Text encoders are stored with and without this prefix.
             names.append(
                 module.hasPrefix(Self.root)
                     ? String(module.dropFirst(Self.root.count)) : Self.root + module

@@ -9,16 +9,16 @@ struct AdapterKey: Equatable, Sendable {
     let module: Module
 
     enum Module: Equatable, Sendable {
-        /// With its dots.
+        /// With dots.
         case dotted(String)
         /// With underscores for dots, as kohya's trainers write it.
         case flattened(String)
     }
 
-    /// Begins the keys of files that PEFT saved.
+    /// Prefix of the keys in files saved by PEFT.
     static let peft = "base_model.model."
 
-    /// Begins the names of networks, with the module's name behind it as it is.
+    /// Prefixes of networks that are followed by a module's unchanged name.
     private static let dotted: [(text: String, component: Component)] = [
         ("unet.", .unet), ("lora_unet.", .unet), ("model.diffusion_model.", .unet),
         ("diffusion_model.", .unet),
@@ -35,7 +35,7 @@ struct AdapterKey: Equatable, Sendable {
         ("lora_te_", .textEncoder), ("lycoris_", .unet),
     ]
 
-    /// - Throws: `InputError` naming the key when it is unknown or of a kind that is not supported
+    /// - Throws: `InputError` naming the key if it is unknown or of a kind that is not supported
     init(_ key: String, place: String) throws(InputError) {
         if let kind = AdapterRole.unsupported(key) {
             throw InputError(
@@ -45,7 +45,7 @@ struct AdapterKey: Equatable, Sendable {
             )
         }
         let found = AdapterRole.ending(of: key)
-        // Many other files have weights, too.
+        // Keys of many other files end like this, too.
         if found?.role == .scaling, let refusal = AdapterDialect.refusal(place, key) {
             throw refusal
         }
@@ -62,7 +62,7 @@ struct AdapterKey: Equatable, Sendable {
         self.stem = stem
         if let prefix = Self.flattened.first(where: { stem.hasPrefix($0.text) }) {
             let name = String(stem.dropFirst(prefix.text.count))
-            // LyCORIS has one prefix for all networks.
+            // LyCORIS uses one prefix for all networks.
             let isText = prefix.text == "lycoris_" && name.hasPrefix("text_model_")
             component = isText ? .textEncoder : prefix.component
             module = .flattened(name)
@@ -72,7 +72,7 @@ struct AdapterKey: Equatable, Sendable {
         let prefix = Self.dotted.first { name.hasPrefix($0.text) }
         name = Self.without(prefix?.text ?? "", name)
         name = Self.without(Self.peft, name)
-        // ComfyUI's name of the model inside a text encoder.
+        // ComfyUI's name for the model inside a text encoder.
         if prefix?.text.contains("clip_") == true { name = Self.without("transformer.", name) }
         component = prefix?.component ?? (name.hasPrefix("text_model.") ? .textEncoder : .unet)
         module = .dotted(Self.modern(name, in: component))
@@ -82,7 +82,7 @@ struct AdapterKey: Equatable, Sendable {
         name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : name
     }
 
-    /// Diffusers' names from before PEFT, when attention layers belonged to a "processor".
+    /// Converts Diffusers' names from before PEFT, when attention layers belonged to a "processor".
     private static func modern(_ module: String, in component: Component) -> String {
         var parts = module.split(separator: ".").map(String.init)
         if let at = parts.firstIndex(of: "processor") { parts.remove(at: at) }

@@ -5,7 +5,7 @@ struct AdapterParts: Sendable {
 
     func has(_ role: AdapterRole) -> Bool { names[role] != nil }
 
-    /// A tensor's shape; empty where there is none.
+    /// A tensor's shape; empty if the tensor does not exist.
     func shape(_ role: AdapterRole) -> [Int] {
         names[role].flatMap { file.info($0)?.shape } ?? []
     }
@@ -15,15 +15,15 @@ struct AdapterParts: Sendable {
 
     /// Reads a tensor as float32.
     ///
-    /// - Throws: `InputError` when it is not of a float type
+    /// - Throws: `InputError` if it is not of a float type
     func tensor(_ role: AdapterRole) throws(InputError) -> Tensor {
         guard let name = names[role] else { preconditionFailure("\(role) of \(names)") }
         return try file.tensor(name)
     }
 
-    /// A bound of the magnitudes in a tensor. Reads only types that can hold huge numbers.
+    /// An upper bound on the magnitudes in a tensor. Reads only tensors of types that can hold huge numbers.
     ///
-    /// - Throws: `InputError` when it is not of a float type
+    /// - Throws: `InputError` if it is not of a float type
     func bound(_ role: AdapterRole) throws(InputError) -> Double {
         guard let name = names[role] else { return 1 }
         guard file.info(name)?.type != .float16 else { return 65504 }
@@ -39,15 +39,15 @@ struct AdapterParts: Sendable {
         )
     }
 
-    /// A shape without trailing ones, beyond its first axis: a 1 × 1 convolution may be stored as a matrix, and
-    /// a matrix as a 1 × 1 convolution.
+    /// A shape without trailing axes of size 1, except for the first axis: a 1 × 1 convolution may be stored as a
+    /// matrix, and a matrix as a 1 × 1 convolution.
     static func trimmed(_ shape: [Int]) -> ArraySlice<Int> {
         var shape = shape[...]
         while shape.count > 1, shape.last == 1 { shape.removeLast() }
         return shape
     }
 
-    /// Whether a tensor has this shape, but for trailing ones.
+    /// Whether a tensor has this shape, apart from trailing axes of size 1.
     func fits(_ role: AdapterRole, _ wanted: [Int]) -> Bool {
         let own = shape(role)
         return own.first == wanted.first && Self.trimmed(own) == Self.trimmed(wanted)
@@ -78,12 +78,12 @@ protocol WeightDelta: Sendable {
     ///
     /// - Parameters:
     ///   - factor: the adapter's strength
-    ///   - weight: in the order of axes of Diffusers
-    /// - Throws: `InputError` when a tensor is not of a float type
+    ///   - weight: the weight, in Diffusers' order of axes
+    /// - Throws: `InputError` if a tensor is not of a float type
     func add(_ factor: Float, to weight: inout Tensor) throws(InputError)
 
-    /// A bound of its magnitude for a weight whose elements are at most 1.
+    /// An upper bound on its magnitude, for a weight whose elements are at most 1.
     ///
-    /// - Throws: `InputError` when a tensor is not of a float type
+    /// - Throws: `InputError` if a tensor is not of a float type
     func bound() throws(InputError) -> Double
 }

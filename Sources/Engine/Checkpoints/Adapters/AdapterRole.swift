@@ -1,7 +1,7 @@
-/// What a tensor of an adapter is to its module.
+/// The role that a tensor of an adapter has in its module.
 enum AdapterRole: Hashable, Sendable {
-    /// LoRA: the matrix that maps to the rank, the one that maps from it, a core between them (Tucker), and
-    /// what is added to the bias.
+    /// LoRA: the matrix that maps down to the rank, the one that maps up from it, a core between them (Tucker),
+    /// and what is added to the bias.
     case down, up, mid, upBias
     /// Alpha: the change's factor times the rank; the constraint of OFT and BOFT.
     case alpha
@@ -11,14 +11,14 @@ enum AdapterRole: Hashable, Sendable {
     case hadaW1A, hadaW1B, hadaT1, hadaW2A, hadaW2B, hadaT2
     /// LoKr: two factors, each whole or a product, and the second's core.
     case lokrW1, lokrW1A, lokrW1B, lokrW2, lokrW2A, lokrW2B, lokrT2
-    /// OFT and BOFT: rotations as square matrices, and a factor for each output; PEFT's are triangles.
+    /// OFT and BOFT: rotations as square matrices, and a factor for each output; PEFT's rotations are triangles.
     case blocks, rescale, triangles
-    /// Differences of a weight and of a bias; those of a normalisation layer.
+    /// Differences of a weight and of a bias, and those of a normalisation layer.
     case diff, diffBias, normDiff, normDiffBias
     /// IA3: factors minus 1, and whether they apply to inputs; PEFT's factors.
     case scaling, onInput, factors
 
-    /// Suffixes of keys; none ends with another that comes after it.
+    /// Suffixes of keys. The first match counts, so none ends with another that comes before it.
     private static let endings: [(text: String, role: AdapterRole)] = [
         (".lora_down.weight", .down), (".lora_up.weight", .up), (".lora_mid.weight", .mid),
         (".lora_A.default.weight", .down), (".lora_B.default.weight", .up),
@@ -56,7 +56,7 @@ enum AdapterRole: Hashable, Sendable {
         endings.first { key.hasSuffix($0.text) }
     }
 
-    /// The kind of adapter that a key belongs to, if it is one of those that are not supported.
+    /// The kind of adapter that a key belongs to, if that kind is not supported; nil otherwise.
     static func unsupported(_ key: String) -> String? {
         others.first { key.contains($0.text) }?.kind
     }
@@ -86,8 +86,8 @@ enum AdapterKind: String, Sendable, CaseIterable {
     case norm = "norm difference"
     case bias = "bias difference"
 
-    /// The roles that every module of this kind has, and those that it may have. A list inside stands for
-    /// alternatives, each a set of roles.
+    /// The roles that every module of this kind needs, and those that it may have. Each needed item is a list of
+    /// alternatives, and each alternative is a set of roles.
     private var roles: (needed: [[[AdapterRole]]], optional: [AdapterRole]) {
         let dora: [AdapterRole] = [.alpha, .doraScale, .magnitude]
         switch self {
@@ -110,13 +110,13 @@ enum AdapterKind: String, Sendable, CaseIterable {
         }
     }
 
-    /// The kind that a module's tensors make.
+    /// Determines the kind from a module's tensors.
     ///
     /// - Parameters:
     ///   - names: the module's tensors by role
-    ///   - blockAxes: axes of its rotations
+    ///   - blockAxes: number of axes of its rotations
     ///   - place: file and module, for errors
-    /// - Throws: `InputError` when a part is missing, or one is there that the kind does not have
+    /// - Throws: `InputError` if a part is missing, or one is present that the kind does not have
     init(
         _ names: [AdapterRole: String],
         blockAxes: Int?,

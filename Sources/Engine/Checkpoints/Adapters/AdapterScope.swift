@@ -1,10 +1,10 @@
 extension LoRASource {
-    /// Refuses weights of parts that a model does not have.
+    /// Rejects adapter weights for parts that a model does not have.
     ///
     /// - Parameters:
-    ///   - family: of the model
+    ///   - family: the model's family
     ///   - unet: names of the UNet's weights
-    /// - Throws: `InputError` naming the parts that there are
+    /// - Throws: `InputError` naming the parts that the model has
     func checkParts(_ family: ModelFamily, unet: [String]) throws(InputError) {
         for part in parts {
             guard let scope = Self.scope(part.name) else { continue }
@@ -21,7 +21,7 @@ extension LoRASource {
         }
     }
 
-    /// The parts of a model, as they are written: a range of blocks by its ends.
+    /// The parts of a model, as written in `--lora`; a range of blocks is given by its first and last.
     private static func parts(_ family: ModelFamily, unet: [String]) -> [String] {
         let encoders = family.textEncoders.map { $0 == .textEncoder ? "te1" : "te2" }
         func blocks(_ name: String) -> [String] {

@@ -1,12 +1,12 @@
 import Foundation
 
-/// What PEFT records about an adapter outside its tensors: in `lora_adapter_metadata` in the header, as Diffusers
-/// saves it, or in `adapter_config.json` beside the file, as PEFT itself does.
+/// What PEFT records about an adapter outside its tensors: in the header's `lora_adapter_metadata` if Diffusers
+/// saved it, or in `adapter_config.json` beside the file if PEFT did.
 struct AdapterSettings: Sendable {
     /// How PEFT computes the rotations of OFT.
     struct Rotation: Sendable {
         let sharesBlocks: Bool
-        /// Terms of the series that replaces an inverse; nil where the inverse is computed.
+        /// Number of terms of the series that replaces the inverse; nil if the inverse itself is computed.
         let terms: Int?
 
         func rotation(_ skew: [Double], _ size: Int) -> [Double] {
@@ -16,7 +16,7 @@ struct AdapterSettings: Sendable {
         }
     }
 
-    /// Of one network.
+    /// The settings for one network.
     private struct Part: Sendable {
         var alpha: Float?
         var rank: Int?
@@ -39,7 +39,7 @@ struct AdapterSettings: Sendable {
 
     /// Reads a header, and for PEFT's own files the settings beside them.
     ///
-    /// - Throws: `InputError` when the settings are not JSON, or ask for what is not supported
+    /// - Throws: `InputError` if the settings are not JSON, or need something that is not supported
     init(_ file: SafeTensors) throws(InputError) {
         if let text = file.metadata[Self.key] {
             let place = "\(file.path): \(Self.key)"
@@ -71,7 +71,7 @@ struct AdapterSettings: Sendable {
         _ prefix: String,
         _ field: (String) -> JSON?
     ) throws(InputError) -> Part {
-        // What would be computed in another way than here.
+        // Variants of LoRA that are not implemented.
         for (name, kind) in [
             ("fan_in_fan_out", "transposed weights"), ("coft", "constrained OFT"),
             ("use_qalora", "QALoRA"), ("use_bdlora", "BD-LoRA"),
@@ -82,7 +82,7 @@ struct AdapterSettings: Sendable {
                 fix: "Use a plain LoRA"
             )
         }
-        // They begin with another weight than the model's.
+        // Training with these starts from weights other than the model's.
         let start = field("init_lora_weights")?.string ?? ""
         if ["pissa", "olora", "corda", "loftq"].contains(where: { start.lowercased().hasPrefix($0) }
         ) {
@@ -118,7 +118,7 @@ struct AdapterSettings: Sendable {
         return part
     }
 
-    /// A number that counts: of something else the adapter's strength would be a guess.
+    /// A number that the adapter's strength depends on: with an invalid one, the strength would be a guess.
     private static func number(
         _ name: String,
         _ place: String,
@@ -136,7 +136,7 @@ struct AdapterSettings: Sendable {
         return Float(number)
     }
 
-    /// Numbers for modules, by the ends of their names.
+    /// Numbers for modules, by suffixes of their names.
     private static func patterns(
         _ name: String,
         _ place: String,
@@ -167,13 +167,13 @@ struct AdapterSettings: Sendable {
         }?.value
     }
 
-    /// What a module's product is multiplied by: alpha over the rank, or 1 where alpha is unknown.
+    /// The scale factor of a module's product: alpha over the rank, or 1 if alpha is unknown.
     ///
     /// - Parameters:
-    ///   - component: its network
-    ///   - module: its name there
-    ///   - rank: of its tensors; nil where nothing is decomposed, which without PEFT's settings has no factor
-    ///   - alpha: of its tensors
+    ///   - component: the module's network
+    ///   - module: the module's name there
+    ///   - rank: the rank of its tensors; nil if nothing is decomposed, in which case only PEFT's settings give a factor
+    ///   - alpha: the alpha stored with its tensors
     /// - Returns: the factor
     func scale(_ component: Component, module: String, rank: Int?, alpha: Float?) -> Float {
         let part = parts[component] ?? Part()
@@ -188,6 +188,6 @@ struct AdapterSettings: Sendable {
     /// Whether every LoRA of a network has DoRA's norms.
     func usesDoRA(_ component: Component) -> Bool { parts[component]?.usesDoRA == true }
 
-    /// How PEFT computes the rotations of OFT; nil where nothing says it.
+    /// How PEFT computes the rotations of OFT; nil if no settings say so.
     func rotation(_ component: Component) -> Rotation? { parts[component]?.rotation }
 }

@@ -1,11 +1,11 @@
-/// What an adapter file touches, for people and programs.
+/// What an adapter file changes, as text for users and as JSON.
 package struct AdapterSummary: Sendable, Equatable {
     /// Modules of one kind in one network.
     package struct Group: Sendable, Equatable {
         package let component: String
         package let kind: String
         package let modules: Int
-        /// Their ranks, or rows of their rotated blocks, sorted.
+        /// Their ranks, or numbers of rows of their rotated blocks, sorted.
         package let ranks: [Int]
 
         var text: String {
@@ -44,7 +44,7 @@ package struct AdapterSummary: Sendable, Equatable {
         self.groups = groups
     }
 
-    /// The kinds in it, most common first.
+    /// The kinds of changes in the file, most common first.
     var kinds: String {
         var seen: [String] = []
         for group in groups.sorted(by: { $0.modules > $1.modules }) where !seen.contains(group.kind)
@@ -54,7 +54,7 @@ package struct AdapterSummary: Sendable, Equatable {
         return seen.joined(separator: ", ")
     }
 
-    /// Networks with what is changed in each.
+    /// The networks, with the changes to each.
     var components: [(name: String, text: String)] {
         var order: [String] = []
         for group in groups where order.last != group.component { order.append(group.component) }

@@ -1,4 +1,4 @@
-/// A difference that is stored whole: of a weight, a bias or a normalisation layer, or the bias of a LoRA.
+/// A difference that is stored in full: of a weight, a bias or a normalisation layer, or the bias of a LoRA.
 struct DifferenceChange: WeightDelta {
     private let parts: AdapterParts
     private let role: AdapterRole
@@ -9,7 +9,7 @@ struct DifferenceChange: WeightDelta {
     ///   - role: the difference
     ///   - target: shape of the weight or the bias
     ///   - scale: its factor
-    /// - Throws: `InputError` when it does not fit
+    /// - Throws: `InputError` if it does not fit
     init(
         _ parts: AdapterParts,
         _ role: AdapterRole,
@@ -40,18 +40,18 @@ struct DifferenceChange: WeightDelta {
 struct ScalingChange: WeightDelta {
     private let parts: AdapterParts
     private let role: AdapterRole
-    /// Elements of the weight that share a factor, and number of factors.
+    /// Number of consecutive elements of the weight that share a factor, and number of factors.
     private let run: Int
     private let count: Int
 
-    /// What of the weight is scaled.
+    /// Which axis of the weight is scaled.
     enum Axis { case inputs, outputs }
 
     /// - Parameters:
     ///   - parts: `scaling`, factors minus 1, or `factors`
     ///   - axis: what is scaled
     ///   - target: shape of the weight, or of the bias
-    /// - Throws: `InputError` when they do not fit
+    /// - Throws: `InputError` if they do not fit
     init(_ parts: AdapterParts, _ axis: Axis, _ target: [Int]) throws(InputError) {
         let role: AdapterRole = parts.has(.factors) ? .factors : .scaling
         let at = axis == .inputs ? 1 : 0
@@ -62,12 +62,12 @@ struct ScalingChange: WeightDelta {
         run = target.dropFirst(at + 1).reduce(1, *)
     }
 
-    /// What PEFT's factors of a module scale.
+    /// The axis that PEFT's factors for a module scale.
     ///
-    /// - Throws: `InputError` when the shapes do not say it
+    /// - Throws: `InputError` if it does not follow from the shapes
     static func axis(_ parts: AdapterParts, _ extent: WeightExtent) throws(InputError) -> Axis {
         let shape = parts.shape(.factors)
-        // Of a convolution they are [1, n, 1, 1] either way.
+        // For a convolution, the factors are [1, n, 1, 1] either way.
         let isSquare = extent.inputs == extent.outputs
         guard shape.count >= 2, shape.count == 2 || !isSquare else {
             throw parts.misfit(.factors, extent.shape)

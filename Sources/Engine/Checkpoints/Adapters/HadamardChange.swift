@@ -1,4 +1,4 @@
-/// LoHa: `scale · (w1a · w1b) ⊙ (w2a · w2b)`, each half with a Tucker core where it has one.
+/// LoHa: `scale · (w1a · w1b) ⊙ (w2a · w2b)`, where each half may have a Tucker core.
 struct HadamardChange: WeightDelta {
     private let parts: AdapterParts
     private let extent: WeightExtent
@@ -12,9 +12,9 @@ struct HadamardChange: WeightDelta {
     /// - Parameters:
     ///   - parts: `a` `[outputs, rank]` and `b` `[rank, inputs · kernel]`; with a core `[rank, rank, kernel…]`
     ///     they are `[rank, outputs]` and `[rank, inputs]`
-    ///   - extent: of the weight
+    ///   - extent: the weight's extent
     ///   - scale: the factor of the product, as a function of the rank
-    /// - Throws: `InputError` when they do not fit each other or the weight
+    /// - Throws: `InputError` if they do not fit each other or the weight
     init(
         _ parts: AdapterParts,
         _ extent: WeightExtent,

@@ -1,4 +1,4 @@
-/// LoKr: `scale · w1 ⊗ w2`, each whole or a product of two matrices, the second perhaps with a Tucker core.
+/// LoKr: `scale · w1 ⊗ w2`, each stored in full or as a product of two matrices; the second may have a Tucker core.
 struct KroneckerChange: WeightDelta {
     private let parts: AdapterParts
     private let extent: WeightExtent
@@ -10,9 +10,9 @@ struct KroneckerChange: WeightDelta {
     /// - Parameters:
     ///   - parts: `w1` `[a, c]` or `[a, rank]` · `[rank, c]`; `w2` `[b, d, kernel…]` or `[b, rank]` · `[rank, d · kernel]`,
     ///     or with a core `[rank, rank, kernel…]` `[rank, b]` and `[rank, d]`; a · b outputs and c · d inputs
-    ///   - extent: of the weight
-    ///   - scale: the factor of the product, as a function of the rank, which is nil where both are whole
-    /// - Throws: `InputError` when they do not fit each other or the weight
+    ///   - extent: the weight's extent
+    ///   - scale: the factor of the product, as a function of the rank, which is nil if both are stored in full
+    /// - Throws: `InputError` if they do not fit each other or the weight
     init(
         _ parts: AdapterParts,
         _ extent: WeightExtent,

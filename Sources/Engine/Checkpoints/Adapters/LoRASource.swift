@@ -11,11 +11,11 @@ package struct LoRASource: Equatable, Sendable, CustomStringConvertible {
         package init(_ name: String, _ weight: Float) { (self.name, self.weight) = (name, weight) }
     }
 
-    /// Names that PEFT and Diffusers give all their files: the folder's says more.
+    /// Names that PEFT and Diffusers give to all their files: the folder's name says more.
     package static let commonNames = ["adapter_model", "pytorch_lora_weights"]
 
     package let path: String
-    /// Of every part that has none of its own.
+    /// The weight of every part that has none of its own.
     package let weight: Float
     package let parts: [Part]
 
@@ -27,7 +27,7 @@ package struct LoRASource: Equatable, Sendable, CustomStringConvertible {
 
     /// Parses `FILE`, `FILE:weight` or `FILE:weight:te=weight`; a file whose whole name exists takes precedence.
     ///
-    /// - Throws: `InputError` when a weight is not a number from −100 to 100, or a part is unknown
+    /// - Throws: `InputError` if a weight is not a number from −100 to 100, or a part is unknown
     package init(argument: String) throws(InputError) {
         func number(_ text: Substring) throws(InputError) -> Float {
             guard let weight = Float(text), weight.isFinite, abs(weight) <= 100 else {
@@ -71,7 +71,7 @@ package struct LoRASource: Equatable, Sendable, CustomStringConvertible {
         self.init(path: Self.file(String(rest)), weight: weight, parts: parts)
     }
 
-    /// The adapter's file in a folder that PEFT or Diffusers saved; any other path as it is.
+    /// The adapter's file in a folder saved by PEFT or Diffusers; any other path unchanged.
     package static func file(_ path: String) -> String {
         guard FileKind(path) == .folder else { return path }
         let folder = path.hasSuffix("/") && path.count > 1 ? String(path.dropLast()) : path
@@ -79,7 +79,7 @@ package struct LoRASource: Equatable, Sendable, CustomStringConvertible {
             .first { FileKind($0) == .regular } ?? path
     }
 
-    /// The networks of a part, and the start of the names of its modules; nil for an unknown one.
+    /// The networks of a part, and the prefix of its modules' names; nil for an unknown part.
     static func scope(_ name: String) -> (components: [Component], prefix: String)? {
         switch name {
         case "unet": return ([.unet], "")
@@ -97,7 +97,7 @@ package struct LoRASource: Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// The weight for a module: that of the smallest part that it belongs to.
+    /// The weight for a module: that of the smallest part that contains it.
     func weight(_ component: Component, _ module: String) -> Float {
         var best: (size: Int, weight: Float)?
         for part in parts {
@@ -133,10 +133,10 @@ extension LoRASource {
     /// The file that `<lora:name:0.8>` names, with its weights: `<lora:name:te:unet>` or `<lora:name:0.8:te=0.5>`.
     ///
     /// - Parameters:
-    ///   - tag: of the prompt
-    ///   - folder: in which, or below which, the file is
-    /// - Throws: `InputError` for another kind of tag, a weight that is not a number, or a name that no file, or more
-    ///   than one, has
+    ///   - tag: the tag in the prompt
+    ///   - folder: the folder to search, with its subfolders
+    /// - Throws: `InputError` for another kind of tag, a weight that is not a number, or a name that matches no file or
+    ///   more than one
     package init(_ tag: PromptTag, folder: String?) throws(InputError) {
         func fault(_ problem: String, _ fix: String) -> InputError {
             InputError("--prompt: \(tag.text)", problem, fix: fix)
@@ -185,10 +185,10 @@ extension LoRASource {
         }
     }
 
-    /// Files of this name, with its ending or without, in a folder and below it.
+    /// Files of this name, given without the extension, in a folder and its subfolders.
     private static func files(named name: String, in folder: String) -> [String] {
         guard !name.isEmpty, !name.split(separator: "/").contains("..") else { return [] }
-        // A folder of PEFT or Diffusers.
+        // A folder saved by PEFT or Diffusers.
         let saved = file("\(folder)/\(name)")
         if saved != "\(folder)/\(name)" { return [saved] }
         let direct = "\(folder)/\(name).safetensors"

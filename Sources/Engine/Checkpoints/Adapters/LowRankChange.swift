@@ -1,6 +1,6 @@
 import CKernels
 
-/// The product of two matrices, computed some rows at a time, so that the product stays in the cache.
+/// The product of two matrices, computed a block of rows at a time, so that the product stays in the cache.
 struct LowRankProduct {
     let rows: Int
     private let rank: Int
@@ -26,7 +26,7 @@ struct LowRankProduct {
         }
     }
 
-    /// Writes `count` rows from `row` on to `out`.
+    /// Writes `count` rows, starting at `row`, to `out`.
     func write(_ row: Int, _ count: Int, to out: UnsafeMutablePointer<Float>) {
         left.withFloats { left in
             packed.withFloats { packed in
@@ -44,7 +44,7 @@ struct LowRankProduct {
         }
     }
 
-    /// Visits the rows in blocks: index of the first element, and the block.
+    /// Visits the rows in blocks: passes the index of the first element, and the block.
     func forEachBlock(_ body: (_ at: Int, _ block: UnsafeBufferPointer<Float>) -> Void) {
         var block = [Float](repeating: 0, count: min(rows, Self.rowsPerBlock) * columns)
         for row in stride(from: 0, to: rows, by: Self.rowsPerBlock) {
@@ -62,7 +62,7 @@ struct LowRankProduct {
         }
     }
 
-    /// A Tucker core and the matrix of the inputs as the right side of a product.
+    /// Combines a Tucker core and the matrix of the inputs into the right side of a product.
     ///
     /// - Parameters:
     ///   - core: `[left rank, rank, kernel…]`
@@ -104,9 +104,9 @@ struct LowRankChange: WeightDelta {
     /// - Parameters:
     ///   - parts: `down` `[rank, inputs, kernel…]`, `up` `[outputs, rank, 1…]`; with `mid` `[rank, rank, kernel…]`
     ///     a `down` of `[rank, inputs, 1…]`
-    ///   - extent: of the weight
+    ///   - extent: the weight's extent
     ///   - scale: the factor of the product, as a function of the rank
-    /// - Throws: `InputError` when they do not fit each other or the weight
+    /// - Throws: `InputError` if they do not fit each other or the weight
     init(
         _ parts: AdapterParts,
         _ extent: WeightExtent,

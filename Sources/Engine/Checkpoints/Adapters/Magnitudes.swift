@@ -1,17 +1,17 @@
-/// DoRA: the norms that the rows or columns of a merged weight get.
+/// DoRA: the norms that the rows or columns of a merged weight are scaled to.
 struct Magnitudes: Sendable {
     private let parts: AdapterParts
     private let role: AdapterRole
     private let extent: WeightExtent
-    /// Whether each norm is of one output's weights, or of one input's.
+    /// Whether each norm is that of one output's weights, rather than one input's.
     private let isByOutput: Bool
 
-    /// Nil for a module without.
+    /// Nil for a module without DoRA.
     ///
     /// - Parameters:
-    ///   - parts: `doraScale` `[outputs, 1…]` or `[1, inputs, 1…]`, or PEFT's `magnitude`, of outputs
-    ///   - extent: of the weight
-    /// - Throws: `InputError` when they do not fit
+    ///   - parts: `doraScale` `[outputs, 1…]` or `[1, inputs, 1…]`, or PEFT's `magnitude`, one per output
+    ///   - extent: the weight's extent
+    /// - Throws: `InputError` if they do not fit
     init?(_ parts: AdapterParts, _ extent: WeightExtent) throws(InputError) {
         let role: AdapterRole = parts.has(.magnitude) ? .magnitude : .doraScale
         guard parts.has(role) else { return nil }
@@ -25,7 +25,7 @@ struct Magnitudes: Sendable {
 
     /// Scales the weight so that it has these norms.
     ///
-    /// - Throws: `InputError` when they are not of a float type
+    /// - Throws: `InputError` if they are not of a float type
     func apply(to weight: inout Tensor) throws(InputError) {
         let wanted = try parts.tensor(role).values
         let (kernel, columns) = (extent.kernel, extent.columns)
@@ -36,7 +36,7 @@ struct Magnitudes: Sendable {
                 let at = isByOutput ? i / columns : i % columns / kernel
                 squares[at] += Double(weight[i]) * Double(weight[i])
             }
-            // LyCORIS adds this to a norm, which may be 0.
+            // The epsilon is LyCORIS's: a norm may be 0.
             let scales = zip(wanted, squares).map {
                 Float(Double($0) / ($1.squareRoot() + Double(Float.ulpOfOne)))
             }
@@ -46,6 +46,6 @@ struct Magnitudes: Sendable {
         }
     }
 
-    /// A bound of the norms.
+    /// An upper bound on the norms.
     func bound() throws(InputError) -> Double { try parts.bound(role) }
 }

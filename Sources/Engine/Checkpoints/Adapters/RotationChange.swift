@@ -2,27 +2,27 @@ import CKernels
 
 /// OFT and BOFT: blocks of a layer's outputs, or with PEFT of its inputs, are rotated.
 ///
-/// A rotation is the Cayley transform of a skew-symmetric matrix Q, (I + Q)(I − Q)⁻¹; at another strength than 1
-/// it is mixed with the identity, as LyCORIS does. BOFT has several in a row, each between other outputs.
+/// A rotation is the Cayley transform of a skew-symmetric matrix Q, (I + Q)(I − Q)⁻¹; at a strength other than 1
+/// it is mixed with the identity, as in LyCORIS. BOFT has several in a row, each with other groups of outputs.
 struct RotationChange: WeightDelta {
     private let parts: AdapterParts
     private let extent: WeightExtent
-    /// Rotations in a row, blocks of each, and rows of a block.
+    /// Number of rotations in a row, of blocks in each, and of rows in a block.
     private let stages: Int
     private let blocks: Int
     private let size: Int
-    /// The largest norm that all of Q may have; 0 for any.
+    /// Maximum norm of Q over all blocks; 0 for no limit.
     private let constraint: Double
-    /// How PEFT computes its rotations; nil for the others.
+    /// How PEFT computes its rotations; nil for files that are not from PEFT.
     private let peft: AdapterSettings.Rotation?
 
     /// - Parameters:
     ///   - parts: `blocks` `[blocks, size, size]` (OFT) or `[stages, blocks, size, size]` (BOFT), or PEFT's `triangles`
     ///     `[blocks, size · (size − 1) / 2]`; `rescale`, a factor for each output
-    ///   - extent: of the weight
-    ///   - alpha: the constraint, by number of outputs
+    ///   - extent: the weight's extent
+    ///   - alpha: the constraint divided by the number of outputs
     ///   - peft: how PEFT computes its rotations
-    /// - Throws: `InputError` when they do not fit
+    /// - Throws: `InputError` if they do not fit
     init(
         _ parts: AdapterParts,
         _ extent: WeightExtent,
@@ -119,7 +119,7 @@ struct RotationChange: WeightDelta {
         if peft != nil {
             rotateInputs(rotations, &weight)
         } else if parts.shape(.blocks).count == 3 {
-            // LyCORIS's OFT multiplies from the other side than its BOFT.
+            // In LyCORIS, OFT uses the transpose of the matrix that BOFT uses.
             rotateOutputs(rotations[...], &weight, order: nil, isTransposed: true)
         } else {
             for stage in 0..<stages {
@@ -134,11 +134,11 @@ struct RotationChange: WeightDelta {
         }
     }
 
-    /// The outputs in the order in which a stage of BOFT puts them into blocks.
+    /// The outputs in the order in which a stage of BOFT groups them into blocks.
     private func order(_ stage: Int) -> [Int] {
         let k = (size / 2) << stage
         return (0..<extent.outputs).map { at in
-            // (c, g, k) becomes (c, k, g), g of two.
+            // (c, g, k) becomes (c, k, g), where g has size 2.
             let (c, rest) = (at / (2 * k), at % (2 * k))
             return c * 2 * k + rest % 2 * k + rest / 2
         }
@@ -190,7 +190,7 @@ struct RotationChange: WeightDelta {
     }
 
     func bound() throws(InputError) -> Double {
-        // Infinite blocks were refused before; rows of an orthogonal matrix have a norm of 1.
+        // Infinite blocks have been rejected before; rows of an orthogonal matrix have a norm of 1.
         Double(size * stages) * (try parts.bound(.rescale))
     }
 }
@@ -205,7 +205,7 @@ enum Cayley {
             right[i * size + i] += 1
         }
         for pivot in 0..<size {
-            // I − Q is positive definite but for its skew part: no pivot is 0, the largest is the most exact.
+            // The symmetric part of I − Q is positive definite, so no pivot is 0; the largest is the most accurate.
             let best =
                 (pivot..<size).max {
                     abs(left[$0 * size + pivot]) < abs(left[$1 * size + pivot])
@@ -233,7 +233,7 @@ enum Cayley {
         return right
     }
 
-    /// The same by a series of `terms` terms of the inverse, as PEFT computes it.
+    /// The same with a series of `terms` terms in place of the inverse, as PEFT computes it.
     static func series(_ skew: [Double], _ size: Int, terms: Int) -> [Double] {
         var result = [Double](repeating: 0, count: size * size)
         for i in 0..<size { result[i * size + i] = 1 }

@@ -3,14 +3,14 @@ import Foundation
 /// A textual inversion and the word that stands for it, as given with `--embedding FILE[:word]`.
 package struct EmbeddingSource: Equatable, Sendable {
     package let path: String
-    /// Nil for the file's own.
+    /// The word that stands for it; nil for the file's own.
     package let word: String?
 
     package init(path: String, word: String? = nil) { (self.path, self.word) = (path, word) }
 
     /// Parses `FILE` or `FILE:word`; a file whose whole name exists takes precedence.
     ///
-    /// - Throws: `InputError` when the word is empty
+    /// - Throws: `InputError` if the word is empty
     package init(argument: String) throws(InputError) {
         guard !FileManager.default.fileExists(atPath: argument),
             let colon = argument.lastIndex(of: ":"),
@@ -31,13 +31,13 @@ package struct EmbeddingSource: Equatable, Sendable {
     }
 }
 
-/// Vectors that a word of the prompt becomes, for each text encoder of a family.
+/// The vectors that replace a word of the prompt, for each text encoder of a family.
 package struct TextualInversion: Sendable {
     package let word: String
     /// The file, for errors.
     package let path: String
     private let file: SafeTensors
-    /// Names of its tensors: of the only text encoder, or of the first and the second.
+    /// Names of its tensors: for the only text encoder, or for the first and the second.
     private let names: [Component: String]
     private let isPair: Bool
 
@@ -53,7 +53,7 @@ package struct TextualInversion: Sendable {
     package init(_ source: EmbeddingSource) throws(InputError) {
         let file = try SafeTensors(file: source.path)
         let stem = URL(fileURLWithPath: source.path).deletingPathExtension().lastPathComponent
-        // Diffusers' key is the word itself.
+        // Diffusers uses the word itself as the key.
         let own = file.names.count == 1 && file.names[0].hasPrefix("<") ? file.names[0] : stem
         try self.init(
             word: source.word ?? own,
@@ -63,10 +63,10 @@ package struct TextualInversion: Sendable {
     }
 
     /// - Parameters:
-    ///   - word: that stands for it
+    ///   - word: the word that stands for it
     ///   - file: the file
     ///   - tensors: names in the file by key
-    /// - Throws: `InputError` when they are not a textual inversion
+    /// - Throws: `InputError` if they are not a textual inversion
     init(word: String, _ file: SafeTensors, _ tensors: [String: String]) throws(InputError) {
         (self.word, self.file, path) = (word, file, file.path)
         if tensors.count == 1, let one = tensors.first, Self.keys[one.key] == nil {
@@ -110,7 +110,7 @@ package struct TextualInversion: Sendable {
     /// Textual inversions inside an adapter, as OneTrainer saves them: `bundle_emb.word.clip_l`,
     /// `bundle_emb.word.string_to_param.*`.
     ///
-    /// - Throws: `InputError` when one is damaged
+    /// - Throws: `InputError` if one is damaged
     static func bundled(in file: SafeTensors) throws(InputError) -> [TextualInversion] {
         var found: [String: [String: String]] = [:]
         for name in file.names where name.hasPrefix(AdapterFile.bundlePrefix) {
@@ -134,7 +134,7 @@ package struct TextualInversion: Sendable {
         return result
     }
 
-    /// Vectors and their widths, for people: `2 vectors of 768 and 1280`.
+    /// Number of vectors and their widths, as shown to users: `2 vectors of 768 and 1280`.
     package var summary: String {
         let shapes = [Component.textEncoder, .textEncoder2].compactMap { component in
             names[component].flatMap { file.info($0)?.shape }
@@ -145,7 +145,7 @@ package struct TextualInversion: Sendable {
         return "\(count) vector\(counts == [1] ? "" : "s") of \(widths)"
     }
 
-    /// The family whose text encoder has this width.
+    /// A note that names the family whose text encoder has this width.
     private static func origin(_ width: Int?) -> String {
         switch width {
         case 768?: " (as for \(ModelFamily.sd1.name))"
@@ -157,13 +157,13 @@ package struct TextualInversion: Sendable {
     /// Names of its tensors.
     var tensors: [String] { names.values.sorted() }
 
-    /// Largest number in a vector: that of half precision, which most are saved in. Trained ones stay below 100; the
-    /// squares of much larger ones overflow in the text encoder.
+    /// Maximum magnitude of a vector's elements: the largest half-precision number, as most are saved in half precision.
+    /// Trained ones stay below 100; the squares of much larger ones overflow in the text encoder.
     private static let maxValue: Float = 65_504
 
     /// Rejects vectors that no text encoder can compute with.
     ///
-    /// - Parameter name: of a tensor
+    /// - Parameter name: the tensor's name
     /// - Throws: `InputError` naming the file and the tensor
     func refuseFlaw(in name: String) throws(InputError) {
         try file.refuseFlaw(in: name)
@@ -180,11 +180,11 @@ package struct TextualInversion: Sendable {
     ///
     /// - Parameters:
     ///   - component: the text encoder
-    ///   - family: of the model
-    ///   - width: of its embeddings
-    ///   - room: tokens in a chunk
+    ///   - family: the model's family
+    ///   - width: width of the text encoder's embeddings
+    ///   - room: maximum number of text tokens in a chunk
     /// - Returns: `[vectors, width]`
-    /// - Throws: `InputError` when the file was made for another model, or holds NaN
+    /// - Throws: `InputError` if the file was made for another model, or holds NaN
     func vectors(
         for component: Component,
         of family: ModelFamily,

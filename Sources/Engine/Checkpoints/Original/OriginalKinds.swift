@@ -1,6 +1,6 @@
 /// Kinds of files in the original layout other than supported models, and the names that identify them.
 enum OriginalKinds {
-    /// Text encoders by the prefixes of their names.
+    /// Text encoders by the prefixes of their tensors' names.
     static let texts: [(prefix: String, component: Component, kind: OriginalText.Kind)] = [
         ("cond_stage_model.transformer.", .textEncoder, .transformers),
         ("cond_stage_model.model.", .textEncoder, .openCLIP),
@@ -9,15 +9,15 @@ enum OriginalKinds {
         (refinersText, .textEncoder2, .openCLIP),
     ]
 
-    /// The one text encoder of SDXL's refiner, which is the base model's second.
+    /// Prefix of the only text encoder of SDXL's refiner, which is the second encoder of the base model.
     private static let refinersText = "conditioner.embedders.0.model."
 
-    /// UNets with other input channels than a latent's, by number of channels.
+    /// UNets that take more input channels than a latent has, by number of channels.
     static let specialInputs = [
         5: "that follows a depth map", 7: "that enlarges pictures",
     ]
 
-    /// The prefix of a component's names.
+    /// The prefix of the names of a component's tensors.
     static func prefix(of component: Component, _ family: ModelFamily) -> String {
         switch (component, family) {
         case (.unet, _): OriginalUNet.prefix
@@ -31,8 +31,8 @@ enum OriginalKinds {
         }
     }
 
-    /// Other contents of safetensors files, by a substring of a name. The first match names
-    /// the file.
+    /// Other contents of safetensors files, by a substring of a tensor's name. The first match
+    /// decides what the file is.
     private static let others: [(part: String, kind: String, remedy: String)] = [
         ("joint_blocks.", "Stable Diffusion 3", "Only Stable Diffusion 1, 2 and XL are supported"),
         ("double_blocks.", "Flux", "Only Stable Diffusion 1, 2 and XL are supported"),
@@ -67,7 +67,7 @@ enum OriginalKinds {
         throw InputError(file.path, "it is \(other.kind)", fix: other.remedy)
     }
 
-    /// Rejects files that are something else.
+    /// Rejects files that are not models.
     ///
     /// - Throws: `InputError` naming what the file is
     static func refuseOthers(_ file: SafeTensors) throws(InputError) {

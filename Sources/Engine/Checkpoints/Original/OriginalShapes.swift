@@ -7,9 +7,9 @@ struct OriginalShapes: Sendable {
     let shapes: [String: [Int]]
 
     /// - Parameters:
-    ///   - file: holds them
-    ///   - prefix: of their names
-    ///   - isIncluded: whether a tensor counts, by its name without the prefix
+    ///   - file: the file that holds them
+    ///   - prefix: the prefix of their names
+    ///   - isIncluded: whether to include a tensor, given its name without the prefix
     init(
         _ file: SafeTensors,
         prefix: String,
@@ -30,9 +30,9 @@ struct OriginalShapes: Sendable {
 
     func has(_ name: String) -> Bool { shapes[name] != nil }
 
-    /// One extent of a tensor.
+    /// A tensor's size along one axis.
     ///
-    /// - Throws: `InputError` when the tensor is missing or has no such axis
+    /// - Throws: `InputError` if the tensor is missing or has no such axis
     func extent(_ name: String, axis: Int) throws(InputError) -> Int {
         guard let shape = shapes[name], axis < shape.count else {
             throw InputError(
@@ -44,7 +44,7 @@ struct OriginalShapes: Sendable {
         return shape[axis]
     }
 
-    /// The number of items of a list, each of which has the tensor that `name` gives it.
+    /// The number of items in a list; `name` gives the name of a tensor that every item has, by index.
     func count(_ name: (Int) -> String) -> Int {
         var count = 0
         while count < Self.longestList, has(name(count)) { count += 1 }

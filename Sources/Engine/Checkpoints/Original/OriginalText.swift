@@ -14,7 +14,7 @@ struct OriginalText: Sendable {
     let projected: Bool
     private let root: String
 
-    /// - Throws: `InputError` when no layer is found
+    /// - Throws: `InputError` if no layer is found
     init(_ tensors: OriginalShapes, kind: Kind, projected: Bool) throws(InputError) {
         self.tensors = tensors
         self.kind = kind
@@ -27,8 +27,8 @@ struct OriginalText: Sendable {
         case .openCLIP:
             root = ""
             let count = tensors.count { "transformer.resblocks.\($0).ln_1.weight" }
-            // Stable Diffusion 2 takes the states before the last layer, so Diffusers' form of it
-            // leaves that layer out. Files that Diffusers wrote lack it and the projection.
+            // Stable Diffusion 2 uses the hidden states before the last layer, so Diffusers leaves
+            // that layer out. Files written by Diffusers lack it and the projection.
             let isComplete =
                 tensors.has("text_projection") || tensors.has("text_projection.weight")
                 || count == Self.layersOfOpenCLIP
@@ -72,7 +72,7 @@ struct OriginalText: Sendable {
             func add(_ to: String, _ form: WeightTable.Form, _ shape: [Int]) {
                 table.add(to, .init(file: file, name: own, form: form, shape: shape))
             }
-            // Left over from training, or needed only by users of the projection or the last layer.
+            // Left over from training, or needed only for the projection or the last layer.
             if ["logit_scale", "attn_mask"].contains(name) { continue }
             if name.hasPrefix("text_projection"), !projected { continue }
             guard kind == .openCLIP else {
@@ -104,7 +104,7 @@ struct OriginalText: Sendable {
         return table
     }
 
-    /// The layer and the kind of `transformer.resblocks.N.attn.in_proj_weight` or `…_bias`.
+    /// The layer and the leaf name in `transformer.resblocks.N.attn.in_proj_weight` or `…_bias`.
     private func fusedAttention(_ name: String) -> (layer: Int, leaf: String)? {
         let parts = name.split(separator: ".")
         guard parts.count == 5, parts[0] == "transformer", parts[1] == "resblocks",
@@ -117,7 +117,7 @@ struct OriginalText: Sendable {
         }
     }
 
-    /// Width of the projected embedding, nil where there is none.
+    /// Width of the projected embedding; nil if there is none.
     var projection: Int? {
         guard projected else { return nil }
         if let shape = tensors.shapes["text_projection"], shape.count == 2 { return shape[1] }
@@ -145,7 +145,7 @@ struct OriginalText: Sendable {
 
     /// Its configuration in Transformers' format.
     ///
-    /// - Throws: `InputError` where the number of heads does not follow from the width
+    /// - Throws: `InputError` if the number of heads does not follow from the width
     func config() throws(InputError) -> JSON {
         let inner =
             switch kind {
@@ -168,7 +168,7 @@ struct OriginalText: Sendable {
             "num_hidden_layers": .number(Double(layers)),
             "num_attention_heads": .number(Double(width / Self.headWidth)),
             "hidden_act": .string(kind == .openCLIP ? "gelu" : "quick_gelu"),
-            // The end token is the one with the highest id.
+            // To Transformers, 2 means that the end token is the one with the highest id.
             "eos_token_id": .number(2),
         ]
         if let projection { fields["projection_dim"] = .number(Double(projection)) }

@@ -12,9 +12,9 @@ struct OriginalUNet: Sendable {
     let inChannels: Int
     /// Whether the input projections of attention layers are matrices instead of convolutions.
     let linearProjection: Bool
-    /// Inputs of the embedding that is added to the timestep, nil where there is none.
+    /// Number of inputs of the embedding that is added to the timestep's; nil if there is none.
     let addedInputs: Int?
-    /// Width of the embedded guidance scale, nil where there is none.
+    /// Width of the embedded guidance scale; nil if there is none.
     let guidanceWidth: Int?
 
     static let prefix = "model.diffusion_model."
@@ -50,7 +50,7 @@ struct OriginalUNet: Sendable {
             let (width, blocks) = (try tensors.extent(conv, axis: 0), depth("\(name).1"))
             let attends = levels[at].layers == 0 ? blocks > 0 : levels[at].downAttention
             guard levels[at].layers == 0 || channels[at] == width, attends == (blocks > 0) else {
-                throw tensors.unsupported(name, "it is unlike the others of its resolution")
+                throw tensors.unsupported(name, "it differs from others at its resolution")
             }
             channels[at] = width
             levels[at].layers += 1
@@ -71,7 +71,7 @@ struct OriginalUNet: Sendable {
                 guard levels[at].upAttention == (blocks > 0) else {
                     throw tensors.unsupported(
                         "output_blocks.\(block)",
-                        "it is unlike the others of its resolution"
+                        "it differs from others at its resolution"
                     )
                 }
                 if blocks > 0 { up[at].append(blocks) }
@@ -85,11 +85,11 @@ struct OriginalUNet: Sendable {
         case (false, 0) where !isWhole: middle = .none
         case (true, 0) where !isWhole: middle = .residual
         case (true, 1...) where isWhole: middle = .attention(depth: blocks)
-        default: throw tensors.unsupported("middle_block", "it is of no known kind")
+        default: throw tensors.unsupported("middle_block", "its kind is unknown")
         }
         if case .attention(let depth) = middle, let own = down[levels.count - 1].first, own != depth
         {
-            throw tensors.unsupported("middle_block", "its attention is unlike its neighbours'")
+            throw tensors.unsupported("middle_block", "its depth of attention differs")
         }
         layout = UNetLayout(levels: levels)
         self.channels = channels
@@ -107,7 +107,7 @@ struct OriginalUNet: Sendable {
     /// The family that such a UNet belongs to.
     var family: ModelFamily { addedInputs != nil ? .sdxl : linearProjection ? .sd2 : .sd1 }
 
-    /// Whether a configuration describes it, as far as its tensors tell.
+    /// Whether a configuration describes this UNet, judging by its tensors.
     func fits(_ config: UNetConfig) -> Bool {
         config.levels.map(\.channels) == channels && UNetLayout(config) == layout
             && config.levels.map(\.downDepths) == downDepths
@@ -136,9 +136,9 @@ struct OriginalUNet: Sendable {
     /// - Parameters:
     ///   - nativeSide: side of the latents it was trained on
     ///   - pooledWidth: width of the pooled prompt, if a text encoder provides one
-    ///   - sizes: how many numbers go with the pooled prompt
-    /// - Returns: what `unet/config.json` would say
-    /// - Throws: `InputError` where the number of heads does not follow from the family
+    ///   - sizes: how many numbers accompany the pooled prompt
+    /// - Returns: what `unet/config.json` would contain
+    /// - Throws: `InputError` if the number of heads does not follow from the family
     func config(
         nativeSide: Int,
         pooledWidth: Int?,
@@ -150,7 +150,7 @@ struct OriginalUNet: Sendable {
             let attends =
                 layout.levels[at].downAttention || layout.levels[at].upAttention
                 || (at == count - 1 && middle != .none && middle != .residual)
-            // Stable Diffusion 1 fixes the number of heads, the others the channels of a head.
+            // Stable Diffusion 1 fixes the number of heads, the other families the channels per head.
             let number = family == .sd1 ? Self.heads : width / Self.headWidth
             let fits = number > 0 && width % number == 0
             guard fits || !attends else {
@@ -172,7 +172,7 @@ struct OriginalUNet: Sendable {
             "transformer_layers_per_block": .array(
                 downDepths.indices.map { at in
                     if !downDepths[at].isEmpty { return json(downDepths[at]) }
-                    // That of the middle block counts as the last level's.
+                    // The depth of the middle block counts as the last level's.
                     guard at == count - 1, case .attention(let depth) = middle else {
                         return .number(1)
                     }

@@ -1,19 +1,19 @@
 /// The autoencoder of a file in the original layout.
 struct OriginalVAE: Sendable {
     let tensors: OriginalShapes
-    /// Resolutions, and residual blocks of the decoder at each.
+    /// Number of resolutions, and of the decoder's residual blocks at each.
     let levels: Int
     let blocks: Int
 
     static let prefix = "first_stage_model."
 
-    /// - Throws: `InputError` when it has no decoder of a known kind
+    /// - Throws: `InputError` if it has no decoder of a known kind
     init(_ tensors: OriginalShapes) throws(InputError) {
         self.tensors = tensors
         levels = tensors.count { "decoder.up.\($0).block.0.conv2.weight" }
         blocks = tensors.count { "decoder.up.0.block.\($0).conv2.weight" }
         guard levels > 0, blocks > 1 else {
-            throw tensors.unsupported("decoder", "it is not that of Stable Diffusion")
+            throw tensors.unsupported("decoder", "it is not a Stable Diffusion decoder")
         }
     }
 
@@ -40,7 +40,7 @@ struct OriginalVAE: Sendable {
             )
         }
         for level in 0..<levels {
-            // The decoder's resolutions are counted from the finest, Diffusers' from the coarsest.
+            // Here the decoder's resolutions are numbered from the finest, in Diffusers from the coarsest.
             let mirrored = levels - 1 - level
             for block in 0..<blocks {
                 names.add(
@@ -76,7 +76,7 @@ struct OriginalVAE: Sendable {
         ("proj_out", "to_out.0"),
     ])
 
-    /// The table of its weights. Attention is written as 1 × 1 convolutions and read as matrices.
+    /// The table of its weights. Attention is stored as 1 × 1 convolutions and read as matrices.
     func weights(_ file: SafeTensors) -> WeightTable {
         var table = WeightTable(place: file.path)
         let names = names
@@ -100,8 +100,8 @@ struct OriginalVAE: Sendable {
 
     /// Its configuration in Diffusers' format.
     ///
-    /// - Parameter scaling: how latents are scaled, which its tensors do not tell
-    /// - Returns: what `vae/config.json` would say
+    /// - Parameter scaling: how latents are scaled, which does not follow from the tensors
+    /// - Returns: what `vae/config.json` would contain
     /// - Throws: `InputError` naming a weight that is missing
     func config(scaling: [String: JSON]) throws(InputError) -> JSON {
         var channels: [Int] = []

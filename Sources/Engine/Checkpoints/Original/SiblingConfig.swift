@@ -1,15 +1,15 @@
 import Foundation
 
-/// The original code's YAML file, which people keep beside a single file under the same stem. Only one of its
-/// settings does not follow from the weights: the prediction type.
+/// The original code's YAML file, which users keep beside a single-file model under the same stem. Only one of
+/// its settings does not follow from the weights: the prediction type.
 enum SiblingConfig {
-    /// Maximum bytes that are read; published ones have 2000.
+    /// Maximum size in bytes; published files have 2000.
     private static let limit = 1 << 18
 
     /// The prediction type in the file beside a checkpoint.
     ///
-    /// - Returns: nil if there is no such file, or it does not state one
-    /// - Throws: `InputError` when it cannot be read, or names a prediction that is not supported
+    /// - Returns: nil if the file does not exist or does not state one
+    /// - Throws: `InputError` if it cannot be read, or names a prediction that is not supported
     static func prediction(
         beside checkpoint: String
     ) throws(InputError) -> (type: PredictionType, file: String)? {

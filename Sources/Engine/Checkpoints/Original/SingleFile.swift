@@ -80,7 +80,7 @@ struct SingleFile: ModelLayout {
     ) -> ModelFamily {
         let isPair = texts[.textEncoder] != nil && texts[.textEncoder2] != nil
         switch (texts[.textEncoder2], unet?.family) {
-        // A refiner reads the second encoder's prompts alone; else the first encoder is missing.
+        // A refiner uses only the second encoder's embeddings; otherwise the first encoder is missing.
         case (let text?, .sdxl?) where !isPair && (try? text.width()) == unet?.contextWidth:
             return .sdxlRefiner
         case (_, let family?): return family
@@ -89,7 +89,7 @@ struct SingleFile: ModelLayout {
         }
     }
 
-    /// Rejects parts that do not belong together, and UNets that take other inputs.
+    /// Rejects parts that do not belong together, and UNets that need other inputs.
     private func checkSizes() throws(InputError) {
         guard let unet else { return }
         if let kind = OriginalKinds.specialInputs[unet.inChannels] {
@@ -203,7 +203,7 @@ struct SingleFile: ModelLayout {
             "clip_sample": .bool(false),
         ]
         if file.info("ztsnr") != nil {
-            // Trained down to pure noise, so sampling must start there, too.
+            // Trained with zero terminal SNR (pure noise), so sampling must start there, too.
             fields["rescale_betas_zero_snr"] = .bool(true)
             fields["timestep_spacing"] = .string("trailing")
         }
@@ -222,7 +222,7 @@ struct SingleFile: ModelLayout {
     struct Prediction: Sendable {
         let type: PredictionType
         let source: String
-        /// Nothing states it: the most common one for such models.
+        /// Whether nothing states it, and the most common one for such models is assumed.
         var isGuess = false
     }
 
@@ -281,7 +281,7 @@ struct SingleFile: ModelLayout {
             .squareRoot()
     }
 
-    /// Side of the latents that the UNet was trained on: from the header, else the common one.
+    /// Side of the latents that the UNet was trained on: from the header, else the family's usual one.
     private func nativeSide() -> Int {
         if let vae, let text = file.metadata["modelspec.resolution"] {
             let sides = text.split(separator: "x").compactMap { Int($0) }
@@ -294,7 +294,7 @@ struct SingleFile: ModelLayout {
         }
         switch family {
         case .sd1: return 64
-        // Stability's two models: 512 pixels and noise, 768 pixels and velocity.
+        // Stability's two models: 512 pixels with epsilon prediction, 768 pixels with v-prediction.
         case .sd2: return prediction.type == .epsilon ? 64 : 96
         case .sdxl, .sdxlRefiner: return 128
         }
@@ -336,7 +336,7 @@ struct SingleFile: ModelLayout {
         let text = try part(texts[component], component)
         let tokenizer = try CLIPTokenizer(
             folder: place,
-            // Transformers' model pads with the end token, OpenCLIP with 0.
+            // Transformers' CLIP pads with the end token, OpenCLIP with id 0.
             padding: isWhole ? nil : text.kind == .openCLIP ? "!" : "<|endoftext|>"
         )
         let known = try text.vocabulary()

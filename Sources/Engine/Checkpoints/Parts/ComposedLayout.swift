@@ -1,4 +1,4 @@
-/// A model whose parts come from several places: its own files, `--base` for those that it lacks, and `--vae`.
+/// A model whose parts come from several places: its own files, `--base` for parts that it lacks, and `--vae`.
 struct ComposedLayout: ModelLayout {
     let path: String
     let missing: [MissingPart]
@@ -10,7 +10,7 @@ struct ComposedLayout: ModelLayout {
     var titles: [String] { main.titles }
     var ignored: [(name: String, count: Int)] { main.ignored }
     var forceZerosForEmptyPrompt: Bool { owner(.textEncoder).forceZerosForEmptyPrompt }
-    // A base's scheduler suits the base.
+    // The base's scheduler was made for the base.
     var tellsItsScheduler: Bool { main.tellsItsScheduler }
     var statedPrediction: StatedPrediction? { main.statedPrediction }
 
@@ -20,11 +20,11 @@ struct ComposedLayout: ModelLayout {
     }
 
     /// - Parameters:
-    ///   - path: of the model
-    ///   - main: its own parts
-    ///   - base: what provides those that it lacks
-    ///   - vae: replaces its VAE
-    /// - Throws: `InputError` when the parts do not belong together, or the base is of no use
+    ///   - path: the model's path
+    ///   - main: the model's own parts
+    ///   - base: the model that provides the parts that it lacks
+    ///   - vae: the VAE that replaces its own
+    /// - Throws: `InputError` if the parts do not belong together, or the base is not needed
     init(
         path: String,
         _ main: any ModelLayout,
@@ -41,7 +41,7 @@ struct ComposedLayout: ModelLayout {
         guard !main.missing.isEmpty else {
             throw InputError(
                 place,
-                "it completes models that lack parts, and this one has all of its own",
+                "it is only for models that lack parts, and this one is complete",
                 fix: "Leave it out"
             )
         }
@@ -57,13 +57,13 @@ struct ComposedLayout: ModelLayout {
         missing = gaps.filter { lacking.contains($0.name) }
     }
 
-    /// Whose a component is, other than the VAE.
+    /// The layout that provides a component other than the VAE.
     private func owner(_ component: Component) -> any ModelLayout {
         let isMissing = main.missing.contains { $0.name == component.rawValue }
         return isMissing ? base?.layout ?? main : main
     }
 
-    /// Whose scheduler it is: a single file has none of its own.
+    /// The layout that provides the scheduler: a single file has none of its own.
     private var scheduling: any ModelLayout {
         main.tellsItsScheduler ? main : base?.layout ?? main
     }
@@ -91,7 +91,7 @@ struct ComposedLayout: ModelLayout {
     }
 
     func latentScaling() throws(InputError) -> [String: JSON] {
-        // A single file without a VAE knows what its family does; a lone UNet does not.
+        // A single file without a VAE knows the scaling of its family; a lone UNet does not.
         if let scaling = try? main.latentScaling() { return scaling }
         return try base?.layout.latentScaling() ?? [:]
     }

@@ -12,7 +12,7 @@ struct LoneUNet: ModelLayout {
     private let options: ModelOptions
 
     private enum Form: Sendable {
-        /// In the original layout, and its file.
+        /// A file in the original layout.
         case original(OriginalUNet, SafeTensors)
         /// One file in Diffusers' layout.
         case diffusers(WeightTable)
@@ -53,7 +53,7 @@ struct LoneUNet: ModelLayout {
         }
         let url = URL(fileURLWithPath: file.path)
         var titles = [url.deletingPathExtension().lastPathComponent]
-        // This name says nothing, that of its folder may.
+        // This name says nothing, but the folder's name may.
         if titles[0].hasPrefix("diffusion_pytorch_model") {
             titles.append(url.deletingLastPathComponent().lastPathComponent)
         }
@@ -119,7 +119,7 @@ struct LoneUNet: ModelLayout {
             }
     }
 
-    /// The prefix of a UNet's names in the original layout, other than that of whole models.
+    /// The prefix of a lone UNet's tensor names in the original layout; whole models use another one.
     private static func prefix(in file: SafeTensors) -> String? {
         ["", "diffusion_model.", "unet."].first { file.info("\($0)input_blocks.0.0.weight") != nil }
     }
@@ -137,7 +137,7 @@ struct LoneUNet: ModelLayout {
         return projection.flatMap(table.shape)?.count == 2 ? .sd2 : .sd1
     }
 
-    /// The configuration that comes with it: its own, or that of --model-config.
+    /// The UNet's configuration file: from --model-config, or beside the weights.
     private var configFile: String? {
         let file: String
         switch form {
@@ -174,7 +174,7 @@ struct LoneUNet: ModelLayout {
             var fields = base.json
             let projection = table.shape("time_embedding.cond_proj.weight")
             fields["time_cond_proj_dim"] = (projection?.last).map { .number(Double($0)) } ?? .null
-            // An inpainting UNet beside a plain model, or the other way round.
+            // An inpainting UNet with a plain base model, or the other way round.
             if let inputs = table.shape("conv_in.weight"), inputs.count == 4 {
                 fields["in_channels"] = .number(Double(inputs[1]))
             }

@@ -3,14 +3,14 @@ import Foundation
 /// A folder that is one part of a model in Diffusers' layout.
 enum ModelPart: Equatable {
     case vae
-    /// Whether it has a projection, as the second of Stable Diffusion XL.
+    /// A text encoder, with a projection if it is the second one of Stable Diffusion XL.
     case textEncoder(isProjected: Bool)
     case scheduler
     case tokenizer
 
     static let schedulerFile = "scheduler_config.json"
 
-    /// - Parameter path: nil for a whole model, a UNet, or something else
+    /// Nil for a whole model, a UNet, or anything else.
     init?(folder path: String) {
         func has(_ name: String) -> Bool { FileKind("\(path)/\(name)") == .regular }
         guard !has("model_index.json") else { return nil }
@@ -32,7 +32,7 @@ enum ModelPart: Equatable {
         }
     }
 
-    /// For people.
+    /// Its kind, as shown to users.
     var kind: String {
         switch self {
         case .vae: "autoencoder alone, folder in Diffusers layout"
@@ -42,7 +42,7 @@ enum ModelPart: Equatable {
         }
     }
 
-    /// What it can be used for; nil where the description says it.
+    /// What it can be used for; nil if its description already says so.
     var use: String? {
         switch self {
         case .vae: nil

@@ -3,7 +3,7 @@ import Foundation
 /// An autoencoder that is used in place of a model's own: `--vae`.
 struct VAESource: Sendable {
     let path: String
-    /// Its format, as shown to people.
+    /// Its format, as shown to users.
     let kind: String
     private let form: Form
 
@@ -12,11 +12,11 @@ struct VAESource: Sendable {
         case folder(String)
         /// A file in the original layout: alone, or as a part of a whole model.
         case original(OriginalVAE, SafeTensors)
-        /// A file in Diffusers' layout, and the config.json beside it.
+        /// A file in Diffusers' layout, and the config.json beside it, if any.
         case diffusers(SafeTensors, config: String?)
     }
 
-    /// Opens it; reads headers only.
+    /// Opens a VAE; reads headers only.
     ///
     /// - Parameter path: a folder of a VAE or of a model, or a .safetensors file of either
     /// - Throws: `InputError` saying what it is instead
@@ -47,7 +47,8 @@ struct VAESource: Sendable {
                 }
                 throw InputError(
                     place,
-                    isTiny ? "it is a tiny autoencoder (TAESD), made for previews" : "it is no VAE",
+                    isTiny
+                        ? "it is a tiny autoencoder (TAESD), made for previews" : "it is not a VAE",
                     fix: "Name a .safetensors file of an AutoencoderKL, or a model that has one"
                 )
             }
@@ -76,7 +77,7 @@ struct VAESource: Sendable {
                 file.info("\($0)decoder.up.0.block.0.conv2.weight") != nil
             })
         else { return nil }
-        // Training leaves its loss and averages behind.
+        // Training leaves tensors of the loss and of moving averages behind.
         let parts = ["encoder", "decoder", "quant_conv", "post_quant_conv"]
         let tensors = OriginalShapes(file, prefix: prefix) { name in
             parts.contains(String(name.prefix { $0 != "." }))
@@ -84,7 +85,7 @@ struct VAESource: Sendable {
         return try OriginalVAE(tensors)
     }
 
-    /// Whether a file holds nothing else.
+    /// Whether the file holds nothing but the VAE.
     var isAlone: Bool {
         switch form {
         case .folder: false
@@ -95,9 +96,9 @@ struct VAESource: Sendable {
 
     /// Its configuration.
     ///
-    /// - Parameter scaling: how the model's latents are scaled, where its own files do not say it
+    /// - Parameter scaling: how the model's latents are scaled, for a VAE whose own files do not say so
     /// - Returns: the configuration
-    /// - Throws: `InputError` when its file cannot be read, or a weight that tells it is missing
+    /// - Throws: `InputError` if its file cannot be read, or a weight that it follows from is missing
     func config(scaling: [String: JSON]) throws(InputError) -> ConfigReader {
         switch form {
         case .folder(let folder): return try ConfigReader(file: "\(folder)/config.json")
@@ -113,12 +114,12 @@ struct VAESource: Sendable {
         }
     }
 
-    /// What the tensors of Diffusers' layout tell.
+    /// The configuration that follows from tensors in Diffusers' layout.
     private static func shape(_ tensors: OriginalShapes) throws(InputError) -> [String: JSON] {
         let levels = tensors.count { "decoder.up_blocks.\($0).resnets.0.conv2.weight" }
         let blocks = tensors.count { "decoder.up_blocks.0.resnets.\($0).conv2.weight" }
         guard levels > 0, blocks > 1 else {
-            throw tensors.unsupported("decoder", "it is not that of Stable Diffusion")
+            throw tensors.unsupported("decoder", "it is not a Stable Diffusion decoder")
         }
         var channels: [Int] = []
         for level in (0..<levels).reversed() {
@@ -143,7 +144,7 @@ struct VAESource: Sendable {
         ]
     }
 
-    /// Where its weights are.
+    /// The table of its weights.
     func weights() throws(InputError) -> WeightTable {
         switch form {
         case .folder(let folder): try ComponentFiles(folder: folder).table()
@@ -158,7 +159,7 @@ struct VAESource: Sendable {
         return try ComponentFiles(folder: folder).weights
     }
 
-    /// Hashes everything that it is computed from.
+    /// Hashes everything that the VAE is computed from.
     func addIdentity(to hash: FileHash) throws(InputError) {
         switch form {
         case .folder(let folder): try hash.add(file: "\(folder)/config.json")

@@ -29,7 +29,7 @@ enum DDPM: SamplingMethod {
         return Scheduler.Run(timesteps: timesteps, steps: steps)
     }
 
-    /// From one ᾱ to the next.
+    /// The update from one ᾱ to the next.
     private static func update(_ now: Double, _ next: Double) -> Update {
         let alpha = now / next
         let update =

@@ -48,12 +48,12 @@ enum DEIS: SamplingMethod {
     }
 }
 
-/// Integrals of Lagrange's polynomials in log ρ over ρ.
+/// Integrals over ρ of Lagrange polynomials in log ρ.
 enum LogPolynomial {
     /// - Parameters:
     ///   - nodes: log ρ of one to three points
-    ///   - from: ρ where the integral begins
-    ///   - to: ρ where it ends
+    ///   - from: lower limit of the integral, as ρ
+    ///   - to: upper limit, as ρ
     /// - Returns: the weight of each point's value
     static func weights(nodes: [Double], from: Double, to: Double) -> [Double] {
         // ∫ (log ρ)ᵏ dρ, by parts.
@@ -62,7 +62,7 @@ enum LogPolynomial {
                 ? rho : rho * pow(log(rho), Double(power)) - Double(power) * moment(power - 1, rho)
         }
         return nodes.indices.map { j in
-            // Coefficients of Π (u − u_k)/(u_j − u_k), the constant one first.
+            // Coefficients of Π (u − u_k)/(u_j − u_k), from the constant term up.
             var polynomial = [1.0]
             for k in nodes.indices where k != j {
                 let scale = 1 / (nodes[j] - nodes[k])

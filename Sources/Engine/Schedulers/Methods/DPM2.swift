@@ -1,7 +1,7 @@
 import Foundation
 
-/// DPM-Solver-2 as in Karras et al. (2022): the slope halfway, in log σ, takes the whole step. Two evaluations a step, but
-/// for the last one.
+/// DPM-Solver-2 as in Karras et al. (2022): the slope at the midpoint in log σ is used for the whole step. Two
+/// evaluations per step, except for the last one.
 enum DPM2: SamplingMethod {
     static func run(
         _ kind: SchedulerKind,
@@ -12,7 +12,8 @@ enum DPM2: SamplingMethod {
         run(config, schedule, span) { ($1, 0) }
     }
 
-    /// Either sampler: `split` says what a step from one level to the next goes down to, and how much noise it adds back.
+    /// Runs either sampler. For a step from one level to the next, `split` returns the level to go down
+    /// to and the noise to add back.
     static func run(
         _ config: SchedulerConfig,
         _ schedule: NoiseSchedule,
@@ -39,7 +40,7 @@ enum DPM2: SamplingMethod {
             ]
         }
         if config.respacing(span) == .karras {
-            // As Diffusers, which rounds those of whole steps.
+            // Like Diffusers, which rounds the timesteps of first evaluations.
             for i in run.steps.indices where !run.steps[i].isIntermediate {
                 run.timesteps[i] = run.timesteps[i].rounded(.toNearestOrEven)
             }
@@ -48,7 +49,7 @@ enum DPM2: SamplingMethod {
     }
 }
 
-/// The same with noise added back after every step (k-diffusion's "DPM2 ancestral").
+/// DPM2 with noise added back after every step (k-diffusion's "DPM2 ancestral").
 enum DPM2Ancestral: SamplingMethod {
     static var drawsNoise: Bool { true }
 
@@ -64,7 +65,8 @@ enum DPM2Ancestral: SamplingMethod {
 
 /// Ancestral steps.
 enum Ancestral {
-    /// A step to `next` as one further down and noise up again, of the variance of the reversed process.
+    /// Splits a step to `next` into one that goes further down and noise that is added back, with the
+    /// variance of the reverse process.
     static func split(_ sigma: Double, _ next: Double) -> (down: Double, up: Double) {
         let up = min(next, next * ((sigma * sigma - next * next).squareRoot() / sigma))
         return ((next * next - up * up).squareRoot(), up)

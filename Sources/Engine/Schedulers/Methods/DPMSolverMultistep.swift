@@ -1,7 +1,7 @@
 import Foundation
 
-/// DPM-Solver and DPM-Solver++, multistep, of orders 1 to 3 (Lu et al., 2022, both papers; the stochastic ones are those
-/// of Diffusers and k-diffusion).
+/// DPM-Solver and DPM-Solver++, multistep, of orders 1 to 3 (Lu et al., 2022, both papers; the stochastic variants
+/// follow Diffusers and k-diffusion).
 enum DPMSolverMultistep: SamplingMethod {
     static func run(
         _ kind: SchedulerKind,
@@ -32,11 +32,11 @@ enum DPMSolverMultistep: SamplingMethod {
     /// The steps of a run.
     ///
     /// - Parameters:
-    ///   - solver: its options
-    ///   - levels: where the steps begin, and where the last one ends
+    ///   - solver: the solver's options
+    ///   - levels: the levels at which the steps begin, and the one at which the last step ends
     ///   - read: how the network reads the latent at each step
     ///   - endsAtZero: whether the last step ends at a clean latent
-    /// - Returns: one for each level but the last
+    /// - Returns: one step for each level except the last
     static func steps(
         _ solver: SolverOptions,
         at levels: [PreservingLevel],
@@ -47,12 +47,12 @@ enum DPMSolverMultistep: SamplingMethod {
         let isShort = solver.lowersOrderAtEnd && count < 15
         return (0..<count).map { i in
             var order = min(solver.order, i + 1)
-            // Diffusers' `lower_order_final`: always with a final σ of 0, else in short runs.
+            // Diffusers' `lower_order_final`: always if the final σ is 0, else only in short runs.
             if i == count - 1, solver.endsWithEuler || isShort || endsAtZero { order = 1 }
             if i == count - 2, isShort { order = min(order, 2) }
             let level = read[i]
             let current: Update = solver.algorithm.predictsData ? .x0 : level.epsilon
-            // m₀ is of this step, m₁ and m₂ of those before.
+            // m₀ belongs to this step, m₁ and m₂ to the previous ones.
             let kept = [current] + (0..<max(0, solver.order - 1)).map { Update.remembered($0) }
             return Scheduler.Step(
                 level: level,
@@ -77,7 +77,7 @@ enum DPMSolverMultistep: SamplingMethod {
         let h = next.lambda - now.lambda
         // x′ = keep · x + a · m₀ + b · D₁ + c · D₂ + noise · z
         let isStochastic = solver.algorithm.isStochastic
-        // Over twice the distance where half of the noise is replaced.
+        // Twice the distance for the stochastic variants, which replace half of the noise.
         let k = isStochastic ? 2 * h : h
         let (keep, a, noise): (Double, Double, Double)
         let (b, c): (Double, Double)

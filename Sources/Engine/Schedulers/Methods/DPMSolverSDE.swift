@@ -1,10 +1,10 @@
 import Foundation
 
-/// DPM-Solver++ for the stochastic equation, single-step, of second order (k-diffusion's "DPM++ SDE"). Two evaluations a
-/// step, but for the last one.
+/// DPM-Solver++ for the stochastic equation, single-step, of second order (k-diffusion's "DPM++ SDE"). Two evaluations
+/// per step, except for the last one.
 ///
-/// Both halves of a step add noise of one Brownian motion over σ: what leads to the middle is a part of what leads to the
-/// end.
+/// Both halves of a step add noise from the same Brownian motion over σ: the noise up to the midpoint is part of
+/// the noise of the whole step.
 enum DPMSolverSDE: SamplingMethod {
     static var drawsNoise: Bool { true }
 

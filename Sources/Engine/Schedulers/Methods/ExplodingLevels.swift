@@ -1,13 +1,13 @@
 import Foundation
 
-/// Where Euler's method and its relatives, which see x = x₀ + σ·ε, have their steps.
+/// The steps of Euler's method and related samplers, which see x = x₀ + σ·ε.
 struct ExplodingLevels {
     private(set) var timesteps: [Double]
-    /// Levels of the steps, without the one that they end at.
+    /// Noise levels at which the steps begin.
     private(set) var levels: [Double]
-    /// The level that they end at, where that belongs to the spacing.
+    /// The level at which the last step ends, if the spacing determines it.
     private(set) var end: Double?
-    /// log σ of the training schedule.
+    /// log σ at every training timestep.
     let trainedLogs: [Float]
     private let isLeading: Bool
 
@@ -24,14 +24,14 @@ struct ExplodingLevels {
         isLeading = spacing == .leading && !config.isSGMUniform
         trainedLogs = schedule.sigmas.map { Float(log(Double($0))) }
         guard span.share == nil, !config.isSGMUniform else { return }
-        // Diffusers' ancestral sampler does not know it.
+        // Diffusers' ancestral sampler does not support log-linear levels.
         if config.solver.isLogLinear, !isAncestral {
             let (low, high) = (Double(trainedLogs[0]), Double(trainedLogs[trainedLogs.count - 1]))
             let all = Timesteps.linspace(high, low, levels.count + 1).map { exp($0) }
             (levels, end) = (Array(all.dropLast()), all[all.count - 1])
         }
         let count = levels.count
-        // Log-linear levels are respaced with their end, as Diffusers does.
+        // Log-linear levels are respaced together with their end, as in Diffusers.
         if let given = config.levelSpacing?.levels(
             from: levels[0],
             to: end ?? levels[count - 1],
@@ -42,10 +42,10 @@ struct ExplodingLevels {
         }
     }
 
-    /// The fractional training timestep of a level.
+    /// The fractional training timestep of a noise level.
     func timestep(of sigma: Double) -> Double { LevelSpacing.timestep(of: sigma, in: trainedLogs) }
 
-    /// A run of one evaluation a step.
+    /// A run with one evaluation per step.
     func run(
         _ config: SchedulerConfig,
         end: Double,
@@ -59,7 +59,7 @@ struct ExplodingLevels {
     /// One evaluation of the network.
     struct Evaluation {
         let sigma: Double
-        /// The timestep of one between two steps; nil for that of the step.
+        /// The timestep of an evaluation between two steps; nil for the step's own.
         let timestep: Double?
         let transitions: [Transition]
 
@@ -73,11 +73,11 @@ struct ExplodingLevels {
         let index: Int
         let now: Double
         let next: Double
-        /// Timestep of the next level; 0 after the last one.
+        /// Timestep of the next level; 0 in the last step.
         let nextTimestep: Double
     }
 
-    /// A run of one or more evaluations a step.
+    /// A run with one or more evaluations per step.
     func run(
         _ config: SchedulerConfig,
         end: Double,

@@ -1,5 +1,5 @@
-/// Heun's method (Karras et al., 2022, algorithm 1 without churn): the slope of Euler's step and that at its end are
-/// averaged. Two evaluations a step, but for the last one.
+/// Heun's method (Karras et al., 2022, algorithm 1 without churn): averages the slopes at the beginning and at the end
+/// of Euler's step. Two evaluations per step, except for the last one.
 enum Heun: SamplingMethod {
     static func run(
         _ kind: SchedulerKind,

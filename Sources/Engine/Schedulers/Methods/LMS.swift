@@ -1,4 +1,5 @@
-/// Linear multistep: the last four slopes as a polynomial of σ, integrated over the step (k-diffusion's "LMS").
+/// Linear multistep: interpolates the last four slopes as a polynomial of σ and integrates it over
+/// the step (k-diffusion's "LMS").
 enum LMS: SamplingMethod {
     private static let order = 4
 
@@ -31,15 +32,15 @@ enum LMS: SamplingMethod {
     }
 }
 
-/// Integrals of Lagrange's polynomials.
+/// Integrals of Lagrange polynomials.
 enum Polynomial {
     /// - Parameters:
-    ///   - nodes: points
-    ///   - from: where the integral begins
-    ///   - to: where it ends
+    ///   - nodes: interpolation points
+    ///   - from: lower limit of the integral
+    ///   - to: upper limit
     /// - Returns: the weight of each point's value
     static func weights(nodes: [Double], from: Double, to: Double) -> [Double] {
-        // Gauss' rule of three points, which is exact up to the fifth degree.
+        // Three-point Gauss quadrature, which is exact up to degree five.
         let (middle, half) = ((from + to) / 2, (to - from) / 2)
         let offset = (3.0 / 5).squareRoot()
         return nodes.indices.map { j in

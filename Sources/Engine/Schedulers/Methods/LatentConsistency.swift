@@ -13,7 +13,7 @@ enum LatentConsistency: SamplingMethod {
         _ schedule: NoiseSchedule,
         _ span: ScheduleSpan
     ) -> Scheduler.Run {
-        // As ComfyUI: the picture that the network sees, noised to the next level.
+        // As in ComfyUI: the network's estimate of the picture, noised to the next level.
         let chosen = config.chosenRun(schedule, span) { _, _, next in
             next.map { $0.alpha * .x0 + $0.sigma * .z } ?? .x0
         }
@@ -27,7 +27,7 @@ enum LatentConsistency: SamplingMethod {
             let skip = data * data / (scaled * scaled + data * data)
             let out = scaled / (scaled * scaled + data * data).squareRoot()
             var update = skip * .x + out * .x0
-            // All but the last step noise it to the next level.
+            // All steps except the last add noise up to the next level.
             if i + 1 < timesteps.count {
                 let next = Double(alphas[Int(timesteps[i + 1])])
                 update = next.squareRoot() * update + (1 - next).squareRoot() * .z

@@ -1,11 +1,11 @@
 /// A noise level: how a noisy latent is formed, how the network reads it, and what its output means.
 struct NoiseLevel: Equatable, Sendable {
-    /// A noisy latent is this much of the clean one and this much noise.
+    /// Weights of the clean latent and of the noise in a noisy latent.
     let clean: Double
     let noise: Double
-    /// The network reads the latent times this.
+    /// Factor by which the latent is multiplied for the network.
     let inputScale: Double
-    /// The estimate of the clean latent: `fromLatent` · x + `fromOutput` · output.
+    /// Weights in the estimate of the clean latent: `fromLatent` · x + `fromOutput` · output.
     let fromLatent: Double
     let fromOutput: Double
     /// The noise ε that the network sees in the latent.
@@ -32,7 +32,7 @@ struct NoiseLevel: Equatable, Sendable {
         )
     }
 
-    /// x = x₀ + σ·ε, which the network reads scaled to unit variance.
+    /// x = x₀ + σ·ε, scaled to unit variance for the network.
     static func varianceExploding(sigma: Double, _ prediction: PredictionType) -> NoiseLevel {
         let root = (sigma * sigma + 1).squareRoot()
         let (fromLatent, fromOutput): (Double, Double) =

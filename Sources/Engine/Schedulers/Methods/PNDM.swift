@@ -1,7 +1,8 @@
-/// Pseudo linear multistep of fourth order (Liu et al., 2022, "PLMS"), as Stable Diffusion 1 uses it: no Runge-Kutta steps,
-/// but the first step is taken again with the mean of both slopes. One evaluation more than steps.
+/// Pseudo linear multistep of fourth order (Liu et al., 2022, "PLMS"), as Stable Diffusion 1 uses it:
+/// without Runge-Kutta steps, but the first step is taken again with the mean of both slopes. One more
+/// evaluation than there are steps.
 enum PNDM: SamplingMethod {
-    /// Adams-Bashforth's weights of the last noise predictions, the latest first.
+    /// Adams–Bashforth weights of the last noise predictions, the latest first.
     private static let weights: [[Double]] = [
         [1], [3.0 / 2, -1.0 / 2], [23.0 / 12, -16.0 / 12, 5.0 / 12],
         [55.0 / 24, -59.0 / 24, 37.0 / 24, -9.0 / 24],
@@ -23,8 +24,8 @@ enum PNDM: SamplingMethod {
                 config.prediction
             )
         }
-        // Equation 11: from x at a timestep to another, with an average ε′ of noise predictions. What the network
-        // predicts is averaged, and read as noise at the level of the step. Nil is the clean latent.
+        // Equation 11: from x at one timestep to another, with an average ε′ of noise predictions. The network's
+        // outputs are averaged first, then converted to noise at the level of the step. Nil means the clean latent.
         func step(from t: Int, to before: Int?, _ x: Update, _ average: Update) -> Update {
             let now = Double(alphas[t])
             let next =
@@ -54,7 +55,8 @@ enum PNDM: SamplingMethod {
             run.steps.append(Scheduler.Step(level: level(timesteps[i]), transitions: transitions))
             guard i == 0, timesteps.count > 1 else { continue }
             run.timesteps.insert(timesteps[1], at: 1)
-            // As Diffusers, which counts back to the first timestep: rounding may make it another.
+            // Like Diffusers, which counts back to the first timestep; because of rounding,
+            // the result may differ from it.
             let end = Int(timesteps[1])
             let first =
                 span.share == nil

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A level of a process x = α·x₀ + σ·ε, and λ = log(α/σ); that of the variance-preserving one where it is made from σ/α.
+/// A level of a process x = α·x₀ + σ·ε, and λ = log(α/σ). If it is made from σ/α, the process is variance-preserving.
 struct PreservingLevel: Equatable, Sendable {
     let alpha: Double
     let sigma: Double

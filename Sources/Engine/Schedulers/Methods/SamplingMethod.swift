@@ -1,20 +1,20 @@
-/// A sampler: where its steps lie, and the update of each step.
+/// A sampling method: where its steps lie, and the update of each step.
 ///
-/// Adding one is a file here, a case of `SchedulerKind` and a line in `SchedulerKind.method`.
+/// To add one, create a file here, a case of `SchedulerKind` and a line in `SchedulerKind.method`.
 protocol SamplingMethod {
     /// Whether its update needs fresh noise.
     static var drawsNoise: Bool { get }
 
-    /// Maximum steps of a run.
+    /// Maximum number of steps in a run.
     static func maxSteps(_ config: SchedulerConfig) -> Int
 
     /// Timesteps, noise levels and updates of a run.
     ///
     /// - Parameters:
-    ///   - kind: the sampler's name, where the method has several
+    ///   - kind: the sampler, if the method implements several
     ///   - config: how the model was trained, and how timesteps are laid out
-    ///   - schedule: of the training
-    ///   - span: how much of it the run goes through, and in how many steps
+    ///   - schedule: the training schedule
+    ///   - span: how much of it the run covers, and in how many steps
     /// - Returns: the run
     static func run(
         _ kind: SchedulerKind,
@@ -30,7 +30,7 @@ extension SamplingMethod {
 }
 
 extension SchedulerKind {
-    /// The sampler with this name.
+    /// The sampling method of this sampler.
     var method: any SamplingMethod.Type {
         switch self {
         case .ddim: DDIM.self

@@ -6,9 +6,9 @@ extension SchedulerConfig {
         finalSigma == .zero ? 0 : Double(schedule.sigmas[0])
     }
 
-    /// Timesteps and noise levels of a run: as `plain` lays them out, or as SGM's uniform schedule does,
-    /// whose levels between whole timesteps are those of k-diffusion: interpolated as log σ. A run over the
-    /// end of the schedule does not ask `plain`.
+    /// Timesteps and noise levels of a run, laid out by `plain` or by SGM's uniform schedule. For the latter,
+    /// levels between integer timesteps are interpolated as log σ, as in k-diffusion. A run over the end of the
+    /// schedule does not call `plain`.
     func laidOut(
         _ schedule: NoiseSchedule,
         _ span: ScheduleSpan,
@@ -29,7 +29,7 @@ extension SchedulerConfig {
         return (timesteps, timesteps.map { exp(Self.interpolate(logs, at: $0)) })
     }
 
-    /// The schedule between integer timesteps.
+    /// Linear interpolation of the schedule between integer timesteps.
     private static func interpolate(_ values: [Float], at t: Double) -> Double {
         let i = min(max(Int(t), 0), values.count - 1)
         guard i + 1 < values.count else { return Double(values[values.count - 1]) }
@@ -37,13 +37,13 @@ extension SchedulerConfig {
         return a + (b - a) * (t - Double(i))
     }
 
-    /// The spacing by levels that a run uses: none over the end of the schedule, or where timesteps are SGM's.
+    /// The spacing of levels that a run uses; nil over the end of the schedule, or with SGM's timesteps.
     func respacing(_ span: ScheduleSpan) -> LevelSpacing? {
         isSGMUniform || span.share != nil ? nil : levelSpacing
     }
 
-    /// Timesteps and levels σ/α of samplers that otherwise have whole timesteps, where a spacing of levels is chosen; nil
-    /// where it is not.
+    /// Timesteps and levels σ/α for samplers that otherwise use integer timesteps, if a spacing
+    /// of levels is chosen; else nil.
     func chosenLevels(
         _ schedule: NoiseSchedule,
         _ span: ScheduleSpan
@@ -59,8 +59,8 @@ extension SchedulerConfig {
         return (given.map { LevelSpacing.timestep(of: $0, in: logs) }, given)
     }
 
-    /// The run of a sampler in variance-preserving form over chosen levels, down to a clean latent; nil where none are
-    /// chosen.
+    /// The run of a variance-preserving sampler over the chosen levels, down to a clean latent;
+    /// nil if no levels are chosen.
     func chosenRun(
         _ schedule: NoiseSchedule,
         _ span: ScheduleSpan,
@@ -78,8 +78,8 @@ extension SchedulerConfig {
         )
     }
 
-    /// Whole timesteps and levels σ/α of the multistep samplers in variance-preserving form, with `end`, the level after
-    /// the last step.
+    /// Integer timesteps and levels σ/α for the variance-preserving multistep samplers, followed by `end`,
+    /// the level after the last step.
     func multistepLevels(
         _ schedule: NoiseSchedule,
         _ span: ScheduleSpan,
@@ -97,7 +97,7 @@ extension SchedulerConfig {
             let logs = trained.map { Float(log(Double($0))) }
             timesteps = levels.map { level in
                 let t = LevelSpacing.timestep(of: level, in: logs)
-                // As Diffusers, which cuts off the others' fractions.
+                // Like Diffusers, which truncates the other spacings' timesteps.
                 return t.rounded(spacing == .karras ? .toNearestOrEven : .down)
             }
         }

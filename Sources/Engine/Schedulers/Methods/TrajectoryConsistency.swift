@@ -2,7 +2,7 @@
 enum TrajectoryConsistency: SamplingMethod {
     static var drawsNoise: Bool { true }
 
-    /// γ: how much of the way to each next timestep is gone too far and noised again.
+    /// γ: how far each step overshoots the next timestep, as a share of it, before noise is added back.
     private static let gamma = 0.3
 
     static func maxSteps(_ config: SchedulerConfig) -> Int { config.originalSteps }

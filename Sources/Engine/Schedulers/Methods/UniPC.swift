@@ -1,7 +1,7 @@
 import Foundation
 
-/// UniPC: each step first corrects the last one by what the network has found at its end (Zhao et al., 2023, algorithms 1
-/// and 2).
+/// UniPC: each step first corrects the previous one with the network's output at its end (Zhao et
+/// al., 2023, algorithms 1 and 2).
 enum UniPC: SamplingMethod {
     static func run(
         _ kind: SchedulerKind,
@@ -24,7 +24,8 @@ enum UniPC: SamplingMethod {
         let steps = (0..<count).map { i in
             let level = levels[i].noiseLevel(config.prediction)
             let current: Update = solver.predictsX0 ? .x0 : level.epsilon
-            // Remembered are the corrected latent of the step before and the network's findings, the latest first.
+            // The memory holds the corrected latent of the previous step and then the network's
+            // estimates, the latest first.
             let transitions = (0...min(i, solver.order)).map { age in
                 let before = (0..<age).map { Update.remembered($0 + 1) }
                 var corrected = Update.x
@@ -57,7 +58,7 @@ enum UniPC: SamplingMethod {
         return Scheduler.Run(timesteps: timesteps, sigmas: sigmas, steps: steps)
     }
 
-    /// UniP: from level `i` to the next one.
+    /// UniP: predicts the step from level `i` to the next one.
     private static func prediction(
         _ solver: SolverOptions,
         _ levels: [PreservingLevel],
@@ -76,7 +77,7 @@ enum UniPC: SamplingMethod {
         return part.first(x, m[0]) - part.scale * sum
     }
 
-    /// UniC: the same once more, with what was found at its end.
+    /// UniC: repeats that step with the estimate at its end.
     private static func correction(
         _ solver: SolverOptions,
         _ levels: [PreservingLevel],
@@ -94,12 +95,12 @@ enum UniPC: SamplingMethod {
         return part.first(x, m[0]) - part.scale * sum
     }
 
-    /// What predictor and corrector have in common.
+    /// The terms that predictor and corrector share.
     private struct Part {
-        /// Where earlier findings lie, and 1 for the end.
+        /// Positions of the earlier estimates in λ, relative to the step, and 1 for its end.
         let ratios: [Double]
         let b: [Double]
-        /// What the sum of differences is multiplied by.
+        /// Factor of the sum of differences.
         let scale: Double
         private let keep: Double
         private let gain: Double
@@ -126,7 +127,7 @@ enum UniPC: SamplingMethod {
 
         func first(_ x: Update, _ m: Update) -> Update { keep * x + gain * m }
 
-        /// Powers of the ratios, of exponents from 0.
+        /// Powers of the ratios, one row per exponent, starting at 0.
         func rows(_ count: Int, of columns: Int) -> [[Double]] {
             (0..<count).map { power in ratios.prefix(columns).map { pow($0, Double(power)) } }
         }
@@ -135,7 +136,7 @@ enum UniPC: SamplingMethod {
 
 /// Small systems of linear equations.
 enum LinearSystem {
-    /// Solves `rows` · x = `values` by elimination; of the values the first ones are used.
+    /// Solves `rows` · x = `values` by elimination; surplus values are ignored.
     static func solve(_ rows: [[Double]], _ values: [Double]) -> [Double] {
         let n = rows.count
         var a = (0..<n).map { rows[$0] + [values[$0]] }

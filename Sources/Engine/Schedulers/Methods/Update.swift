@@ -1,8 +1,8 @@
-/// The update of a step as a linear combination of the available values. Samplers write their papers' formulas with
-/// it; the coefficients are computed once, in double precision, before the run.
+/// The update of a step as a linear combination of the available values. Samplers write the formulas of their papers
+/// with it; the coefficients are computed once before the run, in double precision.
 struct Update: Equatable, Sendable {
-    /// Coefficients of the latent x, of the network's output, of the estimate of x₀, of fresh unit noise, and of what
-    /// earlier steps left to remember.
+    /// Coefficients of the latent x, the network's output, the estimate of x₀, fresh unit noise, and the tensors
+    /// that earlier steps remembered.
     var latent = 0.0
     var output = 0.0
     var estimate = 0.0
@@ -18,7 +18,7 @@ struct Update: Equatable, Sendable {
     /// Fresh unit noise.
     static let z = Update(noise: 1)
 
-    /// What the step before left at a place of its `Transition.memory`.
+    /// What the previous step stored at index `place` of its `Transition.memory`.
     static func remembered(_ place: Int) -> Update {
         Update(memory: (0...place).map { $0 == place ? 1 : 0 })
     }
@@ -51,7 +51,7 @@ struct Update: Equatable, Sendable {
     }
 }
 
-/// What a step makes of what is known: the next latent, and what the next step is to remember.
+/// The outcome of a step: the next latent, and what to remember for the next step.
 struct Transition: Equatable, Sendable {
     let update: Update
     let memory: [Update]
@@ -60,19 +60,19 @@ struct Transition: Equatable, Sendable {
         (self.update, self.memory) = (update, memory)
     }
 
-    /// Tensors that must be remembered for it.
+    /// Number of remembered tensors that it needs.
     var needs: Int { ([update] + memory).map(\.memory.count).max() ?? 0 }
 }
 
 extension Scheduler {
     /// One evaluation of the network and what follows from it.
     struct Step: Equatable, Sendable {
-        /// Where it begins.
+        /// The noise level at which it begins.
         let level: NoiseLevel
-        /// By rising order: a multistep sampler takes the last one for which enough is remembered, so that a run may begin
-        /// at any step.
+        /// Transitions in increasing order: a multistep sampler takes the last one for which enough is remembered, so
+        /// that a run may begin at any step.
         let transitions: [Transition]
-        /// Whether it is a second evaluation within a step, at which no run begins.
+        /// Whether it is a second evaluation within a step; no run can begin there.
         let isIntermediate: Bool
 
         init(level: NoiseLevel, update: Update) {
@@ -84,7 +84,7 @@ extension Scheduler {
             self.isIntermediate = isIntermediate
         }
 
-        /// The one to take where so many tensors are remembered.
+        /// The transition to take when `count` tensors are remembered.
         func transition(remembering count: Int) -> Transition {
             guard let found = transitions.last(where: { $0.needs <= count }) else {
                 preconditionFailure("a run began between two evaluations of one step")
