@@ -59,12 +59,12 @@ struct JoiningFlags: ParsableArguments {
 
     private func join(remembering relay: String?) throws -> (Membership, Membership.Place) {
         let scheme = "tessera://"
-        var text = try text()
+        guard var text = try text() else { return try goOn(nil, relay) }
         // A code without an address: search the network segment for its coordinator.
-        if lan, !text.isEmpty, !text.contains("#") { text = "\(scheme)lan:7551#\(text)" }
+        if lan, !text.contains("#") { text = "\(scheme)lan:7551#\(text)" }
         // An address without a code selects one of the clusters that this machine has joined.
-        if text.isEmpty || text.hasPrefix(scheme) && text != scheme && !text.contains("#") {
-            return try goOn(text.isEmpty ? nil : String(text.dropFirst(scheme.count)), relay)
+        if text.hasPrefix(scheme), text != scheme, !text.contains("#") {
+            return try goOn(String(text.dropFirst(scheme.count)), relay)
         }
         let code = try InvitationCode(text)
         if lan { return try joinOnLAN(code) }
@@ -131,13 +131,23 @@ struct JoiningFlags: ParsableArguments {
     }
 
     /// The invitation, read from the command line or standard input.
-    private func text() throws -> String {
-        guard invitation.count == 1, let only = invitation.first else {
-            return invitation.joined(separator: " ")
-        }
-        guard only == "-" else { return only }
-        return (readLine() ?? "").trimmingCharacters(in: .whitespaces)
+    ///
+    /// - Returns: nil if none is asked for
+    /// - Throws: `InputError` if it is empty, as with a shell's variable that is not set
+    private func text() throws -> String? {
+        guard let first = invitation.first else { return nil }
+        guard invitation.count == 1 else { return invitation.joined(separator: " ") }
+        let text = (first == "-" ? readLine() ?? "" : first)
+            .trimmingCharacters(in: .whitespaces)
             .replacing("tessera join ", with: "", maxReplacements: 1)
+        guard !text.isEmpty else {
+            throw InputError(
+                "the invitation",
+                first == "-" ? "standard input has none" : "it is empty",
+                fix: "Pass the line that tessera cluster invite printed"
+            )
+        }
+        return text
     }
 
     /// - Returns: the name assigned to this machine; nil if interrupted

@@ -67,6 +67,8 @@ import Testing
         (["join", "tessera://desk:7551#AbC", "-fX"], "the invitation: it contains a space"),
         (["join", "tessera://desk:7551#AbC", "--f_X="], "the invitation: it contains a space"),
         (["join", "tessera://desk:7551", "-fX"], "Unknown option '-fX'"),
+        (["join", ""], "the invitation: it is empty"),
+        (["join", "-"], "the invitation: standard input has none"),
     ])
     func aMistakeIsOneLine(words: [String], part: String) throws {
         let command = try Command(words)
